@@ -1,0 +1,1 @@
+"""The composition root: the command line, the supervisor behind `joinlog up`, and the fake Zoom."""

@@ -1,0 +1,1 @@
+"""The language the processes share: what Zoom sends, what is kept, what people read."""

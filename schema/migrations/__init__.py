@@ -1,0 +1,1 @@
+"""Alembic's home: one file per change of the tables, applied by `joinlog migrate`."""

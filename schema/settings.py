@@ -1,0 +1,166 @@
+"""Every setting Joinlog reads from its environment, with its default and its limits.
+
+The names are the environment's; README.md lists them and a test holds that list against this class.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+KEY_FILE = Path(".joinlog-key")
+KEY_BYTES_MIN = 16
+
+
+class ConfigurationError(Exception):
+    """The environment does not allow Joinlog to do what was asked; the text says how to mend it."""
+
+
+def _blank_is_unset(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+OptionalText = Annotated[str | None, BeforeValidator(_blank_is_unset)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
+
+
+class Settings(BaseSettings):
+    """The environment, read once at the start of a process."""
+
+    model_config = SettingsConfigDict(env_prefix="", extra="ignore", case_sensitive=False)
+
+    zoom_webhook_secret_token: OptionalSecret = Field(
+        None, description="the secret token of the Zoom app; several, comma-separated, while one is rotated"
+    )
+    database_url: str = Field(
+        "sqlite:///joinlog.db", description="sqlite:///file or postgresql://user:password@host/db"
+    )
+    redis_url: OptionalText = Field(None, description="redis://host:port/0; unset: `joinlog up` starts a server itself")
+    secret_key: OptionalSecret = Field(
+        None, description="signs page links and jobs; several, comma-separated, newest first; required outside loopback"
+    )
+    host: str = Field("127.0.0.1", description="address the web process listens on")
+    port: int = Field(8000, ge=0, le=65535, description="port the web process listens on")
+    public_url: OptionalText = Field(None, description="https://... as Zoom and browsers reach this server")
+    trusted_proxies: int = Field(0, ge=0, le=8, description="reverse proxies in front whose X-Forwarded-* is believed")
+    web_threads: int = Field(32, ge=1, le=512, description="requests the web process answers at the same moment")
+    web_backlog: int = Field(4096, ge=128, le=65535, description="connections that may wait to be accepted")
+    signature_tolerance_seconds: int = Field(
+        7200, ge=60, le=86400, description="how old a signed request may be; Zoom's last retry comes after 85 minutes"
+    )
+    drain_batch_events: int = Field(1000, ge=1, le=10000, description="events applied in one transaction at most")
+    clock_seconds: float = Field(60.0, gt=0, le=3600, description="how often the clock rings the doorbell")
+    body_retention_days: int = Field(0, ge=0, description="days until raw bodies are removed; 0 keeps them for ever")
+    deauthorized_grace_days: int = Field(
+        10, ge=0, le=3650, description="days between app_deauthorized and the erasure of the account"
+    )
+    log_format: str = Field("auto", pattern="^(auto|json|text)$", description="text on a terminal, else json")
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="least severe level that is logged"
+    )
+
+    @cached_property
+    def zoom_secrets(self) -> tuple[bytes, ...]:
+        """The secret tokens, as bytes; an empty one is no secret."""
+        return _split(self.zoom_webhook_secret_token)
+
+    @cached_property
+    def signing_keys(self) -> tuple[bytes, ...]:
+        """Keys for page links and jobs, oldest first as itsdangerous wants them.
+
+        Raises ConfigurationError when none is set and the server is reachable from outside.
+        """
+        keys = _split(self.secret_key)
+        if keys:
+            return tuple(reversed(keys))
+        if not self.is_loopback:
+            raise ConfigurationError(
+                f"SECRET_KEY is not set, and the server listens on {self.host}, which others can reach. "
+                "Set it to a long random text, the same for every process: "
+                "export SECRET_KEY=\"$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')\""
+            )
+        return (_key_of_this_folder(KEY_FILE),)
+
+    @property
+    def is_loopback(self) -> bool:
+        """True while nobody but this machine is meant to reach the server."""
+        return self.host in LOOPBACK_HOSTS and self.public_url is None
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """DATABASE_URL as SQLAlchemy wants it; `postgres://`, as hosting services write it, is understood."""
+        return normalise_database_url(self.database_url)
+
+    @property
+    def base_url(self) -> str:
+        """Where browsers and Zoom reach this server, without a slash at the end."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - a name, nothing binds here
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+def read_settings() -> Settings:
+    """Read the environment. Raises ConfigurationError that names the variable and what it may be."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}" for fault in error.errors()]
+        raise ConfigurationError("The environment is not usable. " + "; ".join(lines)) from None
+
+
+def normalise_database_url(url: str) -> str:
+    """Turn any spelling of a SQLite or Postgres URL into the one with the driver Joinlog uses."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ConfigurationError("DATABASE_URL must look like sqlite:///joinlog.db or postgresql://user@host/name")
+    dialect = scheme.split("+")[0]
+    if dialect in {"postgres", "postgresql"}:
+        return f"postgresql+psycopg://{rest}"
+    if dialect == "sqlite":
+        return f"sqlite://{rest}"
+    raise ConfigurationError(f"DATABASE_URL names {dialect!r}; Joinlog keeps its tables in sqlite or postgresql")
+
+
+def without_password(url: str) -> str:
+    """The URL with its password replaced, fit for a log or a terminal."""
+    parts = urlsplit(url)
+    if parts.password is None and "password=" not in parts.query:
+        return url
+    user = f"{parts.username}:***@" if parts.password is not None else ""
+    place = parts.netloc.rpartition("@")[2]
+    query = "&".join("password=***" if p.startswith("password=") else p for p in parts.query.split("&"))
+    return urlunsplit((parts.scheme, user + place, parts.path, query, ""))
+
+
+def _split(secret: SecretStr | None) -> tuple[bytes, ...]:
+    if secret is None:
+        return ()
+    return tuple(part.strip().encode() for part in secret.get_secret_value().split(",") if part.strip())
+
+
+def _key_of_this_folder(path: Path) -> bytes:
+    """Read the key that the processes started from this folder share, or make it, readable by its owner only."""
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        with os.fdopen(
+            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stat.S_IRUSR | stat.S_IWUSR), "wb"
+        ) as file:
+            file.write(secrets.token_urlsafe(32).encode())
+        with contextlib.suppress(FileExistsError):  # another process of this folder was first: its key is the key
+            os.link(draft, path)
+        draft.unlink()
+    key = path.read_bytes().strip()
+    if len(key) < KEY_BYTES_MIN:
+        raise ConfigurationError(f"{path} holds no key. Remove it, and a new one is made.")
+    return key

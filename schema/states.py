@@ -1,0 +1,50 @@
+"""The states of an event in the inbox and of a link, each with what it means. ARCHITECTURE.md repeats them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class EventState(StrEnum):
+    """Where an accepted event stands."""
+
+    PENDING = "pending"  # kept, and not in the tables yet; the drain takes it
+    DONE = "done"  # its facts are in the tables, committed together with this word
+    IGNORED = "ignored"  # known, and by decision not projected: the reason is in workers.projection.IGNORED
+    UNHANDLED = "unhandled"  # of a type Joinlog does not know; `joinlog replay --state unhandled` after an upgrade
+    DEAD = "dead"  # fails whenever it is tried, see its error; `joinlog replay` after mending
+
+
+EVENT_TRANSITIONS: Mapping[tuple[EventState | None, EventState], str] = {
+    (None, EventState.PENDING): "accepted",
+    (None, EventState.DEAD): "accepted, and not an event: trying would not help",
+    (EventState.PENDING, EventState.DONE): "projected",
+    (EventState.PENDING, EventState.IGNORED): "named in IGNORED",
+    (EventState.PENDING, EventState.UNHANDLED): "no projection knows its type",
+    (EventState.PENDING, EventState.DEAD): "failed alone, after its batch was split",
+    (EventState.DONE, EventState.PENDING): "replayed; facts are idempotent",
+    (EventState.IGNORED, EventState.PENDING): "replayed",
+    (EventState.UNHANDLED, EventState.PENDING): "replayed",
+    (EventState.DEAD, EventState.PENDING): "replayed",
+}
+"""Every change of state there is, and its reason."""
+
+
+class LinkState(StrEnum):
+    """How sure Joinlog is which occurrence an instance was."""
+
+    CONFIRMED = "confirmed"  # an operator or Zoom said so, or there is only one it can be
+    OBSERVED = "observed"  # people registered for just that occurrence were in it
+    INFERRED = "inferred"  # exactly one occurrence was due when it started
+    CONFLICT = "conflict"  # the people and the schedule point to different occurrences
+    AMBIGUOUS = "ambiguous"  # several occurrences were due
+    UNSCHEDULED = "unscheduled"  # none was due, or no schedule is known
+    REHEARSAL = "rehearsal"  # Zoom says it was a practice session
+
+
+LINKED = frozenset({LinkState.CONFIRMED, LinkState.OBSERVED, LinkState.INFERRED})
+"""States that carry an occurrence_id."""
+
+NEEDS_REVIEW = frozenset({LinkState.CONFLICT, LinkState.AMBIGUOUS, LinkState.UNSCHEDULED})
+"""States shown to operations with their candidates."""

@@ -1,0 +1,80 @@
+"""What tells whether Joinlog is well: reachability, migrations, the inbox's lag, Zoom's last validation."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from schema.store.database import Database
+from schema.store.rows import as_moment, is_postgres, moment_parameter
+
+_NOTE_VALIDATION = (
+    "INSERT INTO endpoint_validation (account_id, secret_fingerprint, validated_at, validations, updated_at) "
+    "VALUES ('', ?, ?, 1, ?) ON CONFLICT (account_id, secret_fingerprint) DO UPDATE SET "
+    "validated_at = excluded.validated_at, validations = endpoint_validation.validations + 1, "
+    "updated_at = excluded.updated_at"
+)
+
+
+class InboxHealth(NamedTuple):
+    """How the inbox stands."""
+
+    pending: int
+    oldest_pending_at: datetime | None
+    dead: int
+    unhandled: int
+    last_received_at: datetime | None
+
+
+def note_validation(database: Database, fingerprint: str, now: datetime) -> None:
+    """Remember that Zoom validated the endpoint with the secret of this fingerprint."""
+    with database.write() as connection:
+        query = _NOTE_VALIDATION.replace("?", "%s") if is_postgres(connection) else _NOTE_VALIDATION
+        moment = moment_parameter(connection, now)
+        connection.exec_driver_sql(query, (fingerprint, moment, moment))
+
+
+def read_validations(connection: Connection) -> list[tuple[str, datetime]]:
+    """The secrets (by fingerprint) with which Zoom validated the endpoint, and when last; newest first."""
+    rows = connection.exec_driver_sql(
+        "SELECT secret_fingerprint, validated_at FROM endpoint_validation ORDER BY validated_at DESC"
+    )
+    return [(name, _known(as_moment(at))) for name, at in rows]
+
+
+def read_inbox_health(connection: Connection) -> InboxHealth:
+    """How many events wait, since when, and how many are dead or of an unknown type. Four small indexed looks."""
+    pending, oldest = _one(
+        connection,
+        "SELECT (SELECT count(*) FROM inbox_event WHERE state = 'pending'), "
+        "(SELECT received_at FROM inbox_event WHERE state = 'pending' ORDER BY id LIMIT 1)",
+    )
+    counts: dict[str, int] = dict(
+        connection.exec_driver_sql(
+            "SELECT state, count(*) FROM inbox_event WHERE state IN ('dead', 'unhandled') GROUP BY state"
+        )
+        .tuples()
+        .all()
+    )
+    (last,) = _one(connection, "SELECT (SELECT received_at FROM inbox_event ORDER BY id DESC LIMIT 1)")
+    return InboxHealth(
+        int(pending), as_moment(oldest), int(counts.get("dead", 0)), int(counts.get("unhandled", 0)), as_moment(last)
+    )
+
+
+def server_version(connection: Connection) -> str:
+    """The database in words."""
+    if is_postgres(connection):
+        return f"PostgreSQL {_one(connection, 'SHOW server_version')[0]}"
+    return f"SQLite {_one(connection, 'SELECT sqlite_version()')[0]}"
+
+
+def _one(connection: Connection, query: str) -> Any:
+    return connection.exec_driver_sql(query).one()
+
+
+def _known(moment: datetime | None) -> datetime:
+    assert moment is not None
+    return moment

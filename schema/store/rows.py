@@ -1,0 +1,196 @@
+"""Reading and writing many rows of one table in one round trip, on either database.
+
+A row is a dict of column name to value: text, int, bool, aware datetime or None. Statements are made once per table
+and dialect from `schema.tables`, so there is no object per row and no SQL compiled on the way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, Boolean, Connection, Integer
+
+from schema.tables import TABLES, UtcDateTime, utc_moment, utc_text
+
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+
+
+class _Shape(NamedTuple):
+    """What a table looks like: its columns, its key, and which columns need translating in SQLite."""
+
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    postgres_types: Mapping[str, str]
+    moments: frozenset[str]
+    flags: frozenset[str]
+
+
+@cache
+def _shape(table: str) -> _Shape:
+    columns = TABLES[table].columns
+    return _Shape(
+        columns=tuple(column.name for column in columns),
+        key=tuple(column.name for column in TABLES[table].primary_key),
+        postgres_types={column.name: _postgres_type(column.type) for column in columns},
+        moments=frozenset(column.name for column in columns if isinstance(column.type, UtcDateTime)),
+        flags=frozenset(column.name for column in columns if isinstance(column.type, Boolean)),
+    )
+
+
+def _postgres_type(column_type: object) -> str:
+    if isinstance(column_type, UtcDateTime):
+        return "timestamptz"
+    if isinstance(column_type, BigInteger):
+        return "bigint"
+    if isinstance(column_type, Integer):
+        return "integer"
+    return "boolean" if isinstance(column_type, Boolean) else "text"
+
+
+def key_of(table: str, row: Mapping[str, Any]) -> Key:
+    """The primary key of a row, in the order of the table's key."""
+    return tuple(row[name] for name in _shape(table).key)
+
+
+def is_postgres(connection: Connection) -> bool:
+    """Which of the two dialects a connection speaks."""
+    return connection.dialect.name == "postgresql"
+
+
+def read_rows(connection: Connection, table: str, keys: Iterable[Key], by: Sequence[str] = ()) -> list[Row]:
+    """Read the rows whose columns `by` (the primary key unless told) equal one of `keys`; one round trip."""
+    wanted = list(keys)
+    if not wanted:
+        return []
+    shape = _shape(table)
+    names = tuple(by) or shape.key
+    if is_postgres(connection):
+        lists = tuple([key[place] for key in wanted] for place in range(len(names)))
+        found = connection.exec_driver_sql(_postgres_read(table, names), lists)
+        return [dict(zip(shape.columns, values, strict=True)) for values in found]
+    packed = json.dumps([[_sqlite_value(value) for value in key] for key in wanted])
+    return [from_sqlite(table, values) for values in connection.exec_driver_sql(_sqlite_read(table, names), (packed,))]
+
+
+def write_rows(connection: Connection, table: str, rows: Sequence[Row], *, keep_existing: bool = False) -> None:
+    """Insert rows, or replace every column of those whose key exists; one round trip.
+
+    With `keep_existing` a row whose key exists stays as it is. Columns a row does not name become null.
+    """
+    if not rows:
+        return
+    shape = _shape(table)
+    if is_postgres(connection):
+        lists = tuple([row.get(name) for row in rows] for name in shape.columns)
+        connection.exec_driver_sql(_postgres_write(table, keep_existing), lists)
+        return
+    moments = shape.moments
+    values = [
+        tuple(
+            utc_text(value) if name in moments and (value := row.get(name)) is not None else row.get(name)
+            for name in shape.columns
+        )
+        for row in rows
+    ]
+    connection.exec_driver_sql(_sqlite_write(table, keep_existing), values)
+
+
+def delete_rows(connection: Connection, table: str, keys: Sequence[Key]) -> None:
+    """Delete the rows with these primary keys; one round trip."""
+    if not keys:
+        return
+    names = _shape(table).key
+    if is_postgres(connection):
+        lists = tuple([key[place] for key in keys] for place in range(len(names)))
+        connection.exec_driver_sql(_postgres_delete(table), lists)
+        return
+    condition = " AND ".join(f"{name} = ?" for name in names)
+    connection.exec_driver_sql(
+        f"DELETE FROM {table} WHERE {condition}",
+        [tuple(_sqlite_value(value) for value in key) for key in keys],
+    )
+
+
+def from_sqlite(table: str, values: Sequence[Any]) -> Row:
+    """Turn SQLite's values of a whole row into Joinlog's: aware moments, real booleans."""
+    shape = _shape(table)
+    row = dict(zip(shape.columns, values, strict=True))
+    for name in shape.moments:
+        row[name] = utc_moment(row[name])
+    for name in shape.flags:
+        if row[name] is not None:
+            row[name] = bool(row[name])
+    return row
+
+
+def _sqlite_value(value: Any) -> Any:
+    return utc_text(value) if isinstance(value, datetime) else value
+
+
+def columns_of(table: str, alias: str = "") -> str:
+    """The columns of a table, comma-separated, as `read_rows` returns them."""
+    dot = f"{alias}." if alias else ""
+    return ", ".join(dot + name for name in _shape(table).columns)
+
+
+def moment_parameter(connection: Connection, moment: datetime) -> Any:
+    """A moment as a bare parameter of a driver-level statement."""
+    return moment.astimezone(UTC) if is_postgres(connection) else utc_text(moment)
+
+
+def as_moment(value: Any) -> datetime | None:
+    """A moment as a driver returned it: Postgres' as it is, SQLite's read from its text."""
+    return utc_moment(value) if isinstance(value, str) else value
+
+
+@cache
+def _postgres_read(table: str, names: tuple[str, ...]) -> str:
+    types = _shape(table).postgres_types
+    arrays = ", ".join(f"%s::{types[name]}[]" for name in names)
+    return (
+        f"SELECT {columns_of(table, 't')} FROM {table} t "
+        f"JOIN unnest({arrays}) AS wanted({', '.join(names)}) USING ({', '.join(names)})"
+    )
+
+
+@cache
+def _sqlite_read(table: str, names: tuple[str, ...]) -> str:
+    condition = " AND ".join(f"t.{name} = json_extract(wanted.value, '$[{place}]')" for place, name in enumerate(names))
+    return f"SELECT {columns_of(table, 't')} FROM json_each(?) AS wanted CROSS JOIN {table} t WHERE {condition}"
+
+
+def _on_conflict(table: str, keep_existing: bool) -> str:
+    shape = _shape(table)
+    values = ", ".join(f"{name} = excluded.{name}" for name in shape.columns if name not in shape.key)
+    action = "NOTHING" if keep_existing else f"UPDATE SET {values}"
+    return f"ON CONFLICT ({', '.join(shape.key)}) DO {action}"
+
+
+@cache
+def _postgres_write(table: str, keep_existing: bool) -> str:
+    shape = _shape(table)
+    arrays = ", ".join(f"%s::{shape.postgres_types[name]}[]" for name in shape.columns)
+    return (
+        f"INSERT INTO {table} ({', '.join(shape.columns)}) "
+        f"SELECT * FROM unnest({arrays}) {_on_conflict(table, keep_existing)}"
+    )
+
+
+@cache
+def _sqlite_write(table: str, keep_existing: bool) -> str:
+    shape = _shape(table)
+    marks = ", ".join("?" * len(shape.columns))
+    return f"INSERT INTO {table} ({', '.join(shape.columns)}) VALUES ({marks}) {_on_conflict(table, keep_existing)}"
+
+
+@cache
+def _postgres_delete(table: str) -> str:
+    shape = _shape(table)
+    arrays = ", ".join(f"%s::{shape.postgres_types[name]}[]" for name in shape.key)
+    condition = " AND ".join(f"t.{name} = gone.{name}" for name in shape.key)
+    return f"DELETE FROM {table} t USING unnest({arrays}) AS gone({', '.join(shape.key)}) WHERE {condition}"

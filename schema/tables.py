@@ -1,0 +1,438 @@
+"""The tables downstream systems read. Each column says what it holds, in which unit; Postgres shows it as a comment.
+
+Every primary key begins with `account_id`, so that accounts can be erased whole and the tables can be distributed.
+There are no foreign keys and every column outside a key may be null: Zoom sends children before parents.
+A change here is a migration and a CHANGELOG line; `schema/README.md` is the contract and a test holds it to this.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+EVERY_OCCURRENCE = "*"  # registration.occurrence_id of somebody registered for all of them
+SINGLE_OCCURRENCE = "single"  # occurrence.occurrence_id of a meeting that has just one session (types 5, 2)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC: timestamptz in Postgres, `2026-11-22T10:28:31.000000Z` text in SQLite, aware in Python."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(DateTime(timezone=True) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        return value if value is None or dialect.name == "postgresql" else utc_text(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC) if isinstance(value, datetime) else utc_moment(value)
+
+
+def utc_text(moment: datetime) -> str:
+    """Write a moment so that text order is time order: always UTC, always microseconds, always Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+
+
+def utc_moment(value: str | None) -> datetime | None:
+    """Read what `utc_text` wrote."""
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def _key(comment: str, sa_type: Any = Text) -> Any:
+    return Field(
+        primary_key=True, nullable=False, sa_type=sa_type, sa_column_kwargs={"comment": comment, "autoincrement": False}
+    )
+
+
+def _column(comment: str, sa_type: Any = Text) -> Any:
+    return Field(default=None, nullable=True, sa_type=sa_type, sa_column_kwargs={"comment": comment})
+
+
+ACCOUNT = "Zoom account that owns the meeting; empty when the body did not say"
+UPDATED = "when this row last changed, UTC; follow changes with WHERE updated_at >= your last look"
+STAMPS = "internal: when Zoom stated each value, ms since 1970, so that late news cannot undo newer"
+HISTORY = "internal: every status stated and when, ms since 1970; status, since and until follow from it"
+
+
+class InboxEvent(SQLModel, table=True):
+    """Every event ever accepted, with its body: the truth from which all other tables can be rebuilt."""
+
+    __tablename__ = "inbox_event"
+    account_id: str = _key(ACCOUNT)
+    id: int = _key("microseconds since 1970 at acceptance, made unique: arrival order", BigInteger)
+    idempotency_key: str = Field(
+        nullable=False,
+        sa_type=Text,
+        sa_column_kwargs={"comment": "hash of account, type, time and payload; two deliveries of one event share it"},
+    )
+    event_type: str | None = _column(
+        "Zoom's name of the event, e.g. webinar.started; null when the body was unreadable"
+    )
+    event_ts: datetime | None = _column("when it happened, as Zoom says, UTC", UtcDateTime)
+    meeting_id: int | None = _column("number of the meeting it is about", BigInteger)
+    uuid: str | None = _column("uuid of the instance it is about")
+    received_at: datetime | None = _column("when its first delivery was accepted, UTC", UtcDateTime)
+    last_delivered_at: datetime | None = _column("when its last delivery was accepted, UTC", UtcDateTime)
+    processed_at: datetime | None = _column("when it reached the tables or was given its last state, UTC", UtcDateTime)
+    deliveries: int | None = _column("accepted deliveries, repeats included", Integer)
+    tracking_id: str | None = _column("x-zm-trackingid of the first delivery, for Zoom's support")
+    state: str | None = _column("pending, done, ignored, unhandled or dead")
+    error: str | None = _column("why it is dead")
+    body: str | None = _column("the signed body as text, without credentials; null once retention removed it")
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (
+        Index("inbox_event_key", "account_id", "idempotency_key", unique=True),
+        Index(
+            "inbox_event_pending",
+            "id",
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index(
+            "inbox_event_odd",
+            "state",
+            "id",
+            sqlite_where=text("state IN ('dead', 'unhandled', 'ignored')"),
+            postgresql_where=text("state IN ('dead', 'unhandled', 'ignored')"),
+        ),
+        Index("inbox_event_arrival", "id"),
+        Index("inbox_event_meeting", "meeting_id", "id"),
+        Index("inbox_event_uuid", "uuid", "id"),
+        Index("inbox_event_updated", "updated_at"),
+    )
+
+
+class Meeting(SQLModel, table=True):
+    """The series Zoom numbers with `id`; a webinar is a meeting whose kind is webinar."""
+
+    __tablename__ = "meeting"
+    account_id: str = _key(ACCOUNT)
+    meeting_id: int = _key("Zoom's number of the meeting", BigInteger)
+    kind: str | None = _column("webinar or meeting")
+    type: int | None = _column("Zoom's type: webinar 5, 6, 9; meeting 1, 2, 3, 4, 7, 8", Integer)
+    topic: str | None = _column("title as last stated")
+    host_id: str | None = _column("Zoom user who owns it")
+    timezone: str | None = _column("IANA zone in which it was scheduled")
+    scheduled_start: datetime | None = _column("start of the single session (types 5, 2), UTC", UtcDateTime)
+    duration_minutes: int | None = _column("planned length, minutes", Integer)
+    recurrence: str | None = _column("Zoom's recurrence rule, JSON text")
+    registration_type: int | None = _column("1 once for all, 2 each occurrence, 3 once and choose", Integer)
+    deleted_at: datetime | None = _column("when the series was deleted, UTC; null again once recovered", UtcDateTime)
+    stamps: str | None = _column(STAMPS)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("meeting_updated", "updated_at"),)
+
+
+class Occurrence(SQLModel, table=True):
+    """One scheduled date, as the schedule stands now; `occurrence_history` tells how it stood at any moment."""
+
+    __tablename__ = "occurrence"
+    account_id: str = _key(ACCOUNT)
+    meeting_id: int = _key("Zoom's number of the meeting", BigInteger)
+    occurrence_id: str = _key("Zoom's occurrence_id; `single` for types 5, 2; the instance's uuid for types 6, 3, 1, 4")
+    scheduled_start: datetime | None = _column("planned start, UTC; null when there is no fixed time", UtcDateTime)
+    duration_minutes: int | None = _column("planned length, minutes", Integer)
+    status: str | None = _column("available, deleted, or retired when an edit of the series replaced it")
+    original_start: datetime | None = _column("planned start as first stated, UTC", UtcDateTime)
+    moves: int | None = _column("how often its planned start was changed", Integer)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("occurrence_updated", "updated_at"),)
+
+
+class OccurrenceHistory(SQLModel, table=True):
+    """What Zoom stated about the schedule, one row per statement and occurrence; never changed afterwards."""
+
+    __tablename__ = "occurrence_history"
+    account_id: str = _key(ACCOUNT)
+    meeting_id: int = _key("Zoom's number of the meeting", BigInteger)
+    occurrence_id: str = _key("the occurrence it is about; `*` when the statement lists the whole series")
+    statement_id: str = _key("idempotency key of the event; for mentions in registrations the value they mention")
+    source: str | None = _column("listed, changed, replaced, deleted, recovered or mentioned")
+    stated_at: datetime | None = _column("when Zoom stated it first, UTC", UtcDateTime)
+    scheduled_start: datetime | None = _column("planned start it gives, UTC", UtcDateTime)
+    duration_minutes: int | None = _column("planned length it gives, minutes", Integer)
+    status: str | None = _column("status it gives")
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("occurrence_history_updated", "updated_at"),)
+
+
+class Instance(SQLModel, table=True):
+    """One actual running, on record the moment it starts, and the occurrence it turned out to be."""
+
+    __tablename__ = "instance"
+    account_id: str = _key(ACCOUNT)
+    uuid: str = _key("Zoom's uuid of this running, base64")
+    meeting_id: int | None = _column("Zoom's number of the meeting", BigInteger)
+    kind: str | None = _column("webinar or meeting")
+    type: int | None = _column("Zoom's type of the meeting when it ran", Integer)
+    topic: str | None = _column("title when it ran")
+    host_id: str | None = _column("Zoom user who owns it")
+    duration_minutes: int | None = _column("planned length when it ran, minutes", Integer)
+    started_at: datetime | None = _column("actual start, UTC", UtcDateTime)
+    started_is_inferred: bool | None = _column(
+        "true when no `started` arrived and the first sign of life counts", Boolean
+    )
+    ended_at: datetime | None = _column("actual end, UTC; null while it runs", UtcDateTime)
+    is_practice: bool | None = _column("true when Zoom says it was a practice session", Boolean)
+    occurrence_id: str | None = _column("the occurrence it was; null when that cannot be said, see link_state")
+    link_state: str | None = _column("confirmed, observed, inferred, conflict, ambiguous, unscheduled or rehearsal")
+    link_evidence: str | None = _column("what the link rests on, JSON text with the candidates")
+    observed_start: datetime | None = _column("internal: time of its `started` event, UTC", UtcDateTime)
+    stated_start: datetime | None = _column("internal: `start_time` of its live events, UTC", UtcDateTime)
+    first_seen_at: datetime | None = _column("internal: earliest sign of life, UTC", UtcDateTime)
+    stamps: str | None = _column(STAMPS)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (
+        Index("instance_meeting", "account_id", "meeting_id", "occurrence_id"),
+        Index("instance_updated", "updated_at"),
+        Index(
+            "instance_live",
+            "started_at",
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index(
+            "instance_review",
+            "link_state",
+            sqlite_where=text("link_state IN ('conflict', 'ambiguous', 'unscheduled')"),
+            postgresql_where=text("link_state IN ('conflict', 'ambiguous', 'unscheduled')"),
+        ),
+    )
+
+
+class Registrant(SQLModel, table=True):
+    """A person who signed up for a meeting."""
+
+    __tablename__ = "registrant"
+    account_id: str = _key(ACCOUNT)
+    meeting_id: int = _key("Zoom's number of the meeting", BigInteger)
+    registrant_id: str = _key("Zoom's id of the registrant; `email:` and the address where Zoom gave none")
+    email: str | None = _column("address they signed up with, lower case")
+    first_name: str | None = _column("first name")
+    last_name: str | None = _column("last name")
+    status: str | None = _column("approved, pending, denied or cancelled, as last stated")
+    registered_at: datetime | None = _column("when they first signed up, UTC", UtcDateTime)
+    custom_questions: str | None = _column("their answers, JSON text: a list of title and value")
+    history: str | None = _column(HISTORY)
+    stamps: str | None = _column(STAMPS)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (
+        Index("registrant_email", "account_id", "meeting_id", "email"),
+        Index("registrant_updated", "updated_at"),
+    )
+
+
+class Registration(SQLModel, table=True):
+    """That person's registration for one occurrence, or for all of them."""
+
+    __tablename__ = "registration"
+    account_id: str = _key(ACCOUNT)
+    meeting_id: int = _key("Zoom's number of the meeting", BigInteger)
+    registrant_id: str = _key("the registrant")
+    occurrence_id: str = _key("the occurrence; `*` for all")
+    status: str | None = _column("approved, pending, denied or cancelled")
+    since: datetime | None = _column("registered since, UTC", UtcDateTime)
+    until: datetime | None = _column("cancelled or denied at, UTC; null while it stands", UtcDateTime)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (
+        Index("registration_occurrence", "account_id", "meeting_id", "occurrence_id"),
+        Index("registration_updated", "updated_at"),
+    )
+
+
+class Connection(SQLModel, table=True):
+    """Everything Zoom said of one connection to an instance; `participant` follows from it."""
+
+    __tablename__ = "connection"
+    account_id: str = _key(ACCOUNT)
+    uuid: str = _key("the instance")
+    connection_id: str = _key("Zoom's user_id within the instance, else participant_uuid")
+    meeting_id: int | None = _column("Zoom's number of the meeting", BigInteger)
+    joins: str | None = _column("internal: every stated join, JSON text of ms since 1970")
+    leaves: str | None = _column("internal: every stated leave and its reason, JSON text, ms since 1970")
+    participant_uuid: str | None = _column("Zoom's uuid of this connection")
+    bound_to: str | None = _column(
+        "connection of the same person: of a telephone, or the main room's of a breakout room"
+    )
+    room_uuid: str | None = _column("breakout room")
+    registrant_id: str | None = _column("the registrant whose link was used")
+    zoom_user_id: str | None = _column("signed-in Zoom user")
+    email: str | None = _column("address, lower case, where Zoom shows it")
+    name: str | None = _column("name shown, as last stated; never identifies anybody")
+    role: str | None = _column("host, co-host or attendee, as last stated")
+    stamps: str | None = _column(STAMPS)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (
+        Index(
+            "connection_bound",
+            "account_id",
+            "uuid",
+            sqlite_where=text("bound_to IS NOT NULL"),
+            postgresql_where=text("bound_to IS NOT NULL"),
+        ),
+        Index(
+            "connection_registrant",
+            "account_id",
+            "uuid",
+            "registrant_id",
+            sqlite_where=text("registrant_id IS NOT NULL"),
+            postgresql_where=text("registrant_id IS NOT NULL"),
+        ),
+        Index("connection_updated", "updated_at"),
+    )
+
+
+class Participant(SQLModel, table=True):
+    """One stay of one connection: joined, left."""
+
+    __tablename__ = "participant"
+    account_id: str = _key(ACCOUNT)
+    uuid: str = _key("the instance")
+    connection_id: str = _key("Zoom's user_id within the instance, else participant_uuid")
+    first_seen_at: datetime = _key("joined_at, or left_at where no join was ever reported, UTC", UtcDateTime)
+    meeting_id: int | None = _column("Zoom's number of the meeting", BigInteger)
+    joined_at: datetime | None = _column("start of the stay, UTC; null when only its end was reported", UtcDateTime)
+    left_at: datetime | None = _column("end of the stay, UTC; null while it lasts", UtcDateTime)
+    left_is_inferred: bool | None = _column("true when no leave was reported and the instance's end counts", Boolean)
+    leave_reason: str | None = _column("Zoom's words for why")
+    registrant_id: str | None = _column("the registrant whose link was used")
+    zoom_user_id: str | None = _column("signed-in Zoom user")
+    participant_uuid: str | None = _column("Zoom's uuid of this connection")
+    room_uuid: str | None = _column("breakout room this stay was in; null for the main room")
+    email: str | None = _column("address, lower case, where Zoom shows it")
+    name: str | None = _column("name shown; never identifies anybody")
+    role: str | None = _column("host, co-host or attendee, as last stated")
+    person_id: str | None = _column(
+        "who it was within the meeting: registrant:, user:, email: or connection: and an id"
+    )
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (
+        Index("participant_registrant", "account_id", "meeting_id", "registrant_id"),
+        Index("participant_updated", "updated_at"),
+    )
+
+
+class LinkStatement(SQLModel, table=True):
+    """Which occurrence an instance was, as an operator or Zoom said; the newest word of each counts."""
+
+    __tablename__ = "link_statement"
+    account_id: str = _key(ACCOUNT)
+    uuid: str = _key("the instance")
+    source: str = _key("operator or zoom")
+    meeting_id: int | None = _column("Zoom's number of the meeting", BigInteger)
+    occurrence_id: str | None = _column("the occurrence they named; null once an operator took the word back")
+    stated_by: str | None = _column("who decided")
+    because: str | None = _column("the reason they gave")
+    stated_at: datetime | None = _column("when, UTC", UtcDateTime)
+    stamps: str | None = _column(STAMPS)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (
+        Index("link_statement_meeting", "account_id", "meeting_id"),
+        Index("link_statement_updated", "updated_at"),
+    )
+
+
+class LinkHistory(SQLModel, table=True):
+    """Every decision about a link, and every change of one."""
+
+    __tablename__ = "link_history"
+    account_id: str = _key(ACCOUNT)
+    uuid: str = _key("the instance")
+    decided_at: datetime = _key("when Joinlog decided, UTC", UtcDateTime)
+    meeting_id: int | None = _column("Zoom's number of the meeting", BigInteger)
+    from_occurrence_id: str | None = _column("occurrence before; null at the first decision or when there was none")
+    to_occurrence_id: str | None = _column("occurrence after; null when it cannot be said")
+    state: str | None = _column("link_state after")
+    evidence: str | None = _column("what the decision rests on, JSON text")
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (
+        Index("link_history_meeting", "account_id", "meeting_id", "decided_at"),
+        Index("link_history_updated", "updated_at"),
+    )
+
+
+class JoinLog(SQLModel, table=True):
+    """The live join log: one line per event people care about, and one per link decision."""
+
+    __tablename__ = "join_log"
+    account_id: str = _key(ACCOUNT)
+    line_id: str = _key("idempotency key of the event; `link:` and a number for a link decision")
+    seq: int | None = _column("order in which lines reached the log; newest is greatest", BigInteger)
+    event_ts: datetime | None = _column("when it happened, UTC", UtcDateTime)
+    kind: str | None = _column("joined, left, started, ended, registered, cancelled, link, ...")
+    meeting_id: int | None = _column("Zoom's number of the meeting", BigInteger)
+    uuid: str | None = _column("the instance")
+    occurrence_id: str | None = _column("the occurrence the line itself names; for live events ask the instance")
+    registrant_id: str | None = _column("the registrant")
+    connection_id: str | None = _column("the connection")
+    name: str | None = _column("name shown")
+    email: str | None = _column("address, lower case, where Zoom shows it")
+    detail: str | None = _column("what else the line says, e.g. a leave reason or a link state")
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (
+        Index("join_log_seq", "seq"),
+        Index("join_log_meeting", "meeting_id", "seq"),
+        Index("join_log_kind", "kind", "seq"),
+        Index("join_log_updated", "updated_at"),
+    )
+
+
+class EndpointValidation(SQLModel, table=True):
+    """Zoom's checks of the endpoint: they belong to a secret, not to an account, and are never kept in the inbox."""
+
+    __tablename__ = "endpoint_validation"
+    account_id: str = _key("always empty: a validation does not name an account")
+    secret_fingerprint: str = _key("first 12 hex digits of the SHA-256 of the secret token that verified it")
+    validated_at: datetime | None = _column("when Zoom's last url_validation was answered, UTC", UtcDateTime)
+    validations: int | None = _column("how many were answered", Integer)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("endpoint_validation_updated", "updated_at"),)
+
+
+class AccountDeparture(SQLModel, table=True):
+    """Accounts that removed the app; they are erased once the grace period is over."""
+
+    __tablename__ = "account_departure"
+    account_id: str = _key(ACCOUNT)
+    deauthorized_at: datetime | None = _column("when the account removed the app, UTC", UtcDateTime)
+    erased_at: datetime | None = _column("when its personal data was erased, UTC", UtcDateTime)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("account_departure_updated", "updated_at"),)
+
+
+class RevokedLink(SQLModel, table=True):
+    """Page links that were called back before they expired."""
+
+    __tablename__ = "revoked_link"
+    account_id: str = _key("always empty: a page link is not of one account")
+    link_id: str = _key("id of the link, as `joinlog link --list` and the link itself carry it")
+    revoked_at: datetime | None = _column("when, UTC", UtcDateTime)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("revoked_link_updated", "updated_at"),)
+
+
+METADATA: MetaData = SQLModel.metadata
+TABLES: dict[str, Table] = dict(METADATA.tables)
+
+DERIVED = (
+    "meeting", "occurrence", "occurrence_history", "instance", "registrant", "registration", "connection",
+    "participant", "link_statement", "join_log", "account_departure",
+)  # fmt: skip
+"""Tables that `joinlog rebuild` recomputes from the inbox. `link_history` is a diary and is only ever added to."""

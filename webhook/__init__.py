@@ -1,0 +1,1 @@
+"""The web process: takes signed events in, and shows what became of them."""

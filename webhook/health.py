@@ -1,0 +1,41 @@
+"""`/healthz`: the process answers. `/readyz`: it could do its work, or what is missing."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, current_app
+from sqlalchemy.exc import SQLAlchemyError
+
+from schema.migrate import applied_revision, newest_revision
+from schema.store.database import Database
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """The process answers; it asks nothing else of anybody."""
+    return _text("ok\n")
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """200 when the database is reachable and migrated; 503 and which of the two is not. Redis may be down."""
+    database: Database = current_app.extensions["joinlog"]["database"]
+    missing = what_is_missing(database)
+    return _text("ready\n") if missing is None else _text(f"{missing}\n", 503)
+
+
+def what_is_missing(database: Database) -> str | None:
+    """Why this process cannot do its work; None when it can."""
+    try:
+        with database.read() as connection:
+            applied = applied_revision(connection)
+    except (SQLAlchemyError, OSError) as error:
+        return f"database: not reachable ({type(error).__name__})"
+    if applied != newest_revision():
+        return f"migrations: the database is at {applied or 'none'}, this version needs {newest_revision()}"
+    return None
+
+
+def _text(text: str, status: int = 200) -> Response:
+    return Response(text, status=status, mimetype="text/plain", headers={"Cache-Control": "no-store"})

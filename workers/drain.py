@@ -1,0 +1,168 @@
+"""Emptying the inbox: claim, apply and settle in one transaction, until nothing is pending.
+
+1. Claim a batch of pending events, oldest first; other workers pass it by.
+2. Apply it to the tables and settle it, and commit both at once: kill -9 anywhere loses and doubles nothing.
+3. A batch that fails because of its data is halved until the event that fails is alone: that one is dead.
+4. A failure of the database leaves everything pending, and is tried again after a growing pause.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import NamedTuple
+
+import structlog
+from sqlalchemy import Connection
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_after_delay,
+    stop_when_event_set,
+    wait_exponential_jitter,
+)
+
+from schema.envelope import SHORT_TEXT_CHARACTERS_MAX
+from schema.states import EventState
+from schema.store.database import Database, is_infrastructure_failure
+from schema.store.inbox import Claimed, claim, claim_again, settle
+from workers.batch import apply_events, read_event
+from workers.ignored import IGNORED
+from workers.projection import PROJECTIONS
+
+BATCH_EVENTS_MAX = 1000
+RETRY_FIRST_SECONDS = 0.2
+RETRY_SECONDS_MAX = 10.0
+RETRY_FOR_SECONDS = 300.0  # then the job gives up; the events stay pending, and the clock rings again
+BREATH_SECONDS = 0.002  # between two batches: on SQLite intake writes in this gap
+
+log = structlog.get_logger()
+
+
+class Settled(NamedTuple):
+    """How many events of a batch got which state."""
+
+    done: int = 0
+    ignored: int = 0
+    unhandled: int = 0
+    dead: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self)
+
+    def plus(self, other: Settled) -> Settled:
+        """Both together."""
+        return Settled(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+class Drain:
+    """The drain of one worker process. `stopping`, when set, ends it after the batch in progress."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        batch_events: int = BATCH_EVENTS_MAX,
+        stopping: threading.Event | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        retry_for_seconds: float = RETRY_FOR_SECONDS,
+    ) -> None:
+        self._database = database
+        self._batch_events = batch_events
+        self._stopping = stopping or threading.Event()
+        self._now = now
+        self._retry_for_seconds = retry_for_seconds
+
+    def empty(self) -> int:
+        """Settle pending events until there are none; returns how many. Raises when the database stays away."""
+        total = 0
+        while not self._stopping.is_set():
+            settled = self._patiently(self.step)
+            if settled.total == 0:
+                break
+            total += settled.total
+            self._stopping.wait(BREATH_SECONDS)
+        return total
+
+    def step(self) -> Settled:
+        """Claim, apply and settle one batch; says what became of it, nothing when there was no work."""
+        started = time.perf_counter()
+        settled = self._settle_batch(lambda connection: claim(connection, self._batch_events))
+        if settled.total:
+            log.info(
+                "batch_drained", **settled._asdict(), milliseconds=round((time.perf_counter() - started) * 1000, 1)
+            )
+        return settled
+
+    def _settle_batch(self, take: Callable[[Connection], list[Claimed]]) -> Settled:
+        claimed: list[Claimed] = []
+        failure: Exception
+        try:
+            with self._database.write() as connection:
+                claimed = take(connection)
+                return self._apply(connection, claimed)
+        except Exception as error:  # the one place: whatever an event can do wrong ends here
+            if is_infrastructure_failure(error) or not claimed:
+                raise
+            failure = error
+        return self._isolate(claimed, failure)
+
+    def _apply(self, connection: Connection, claimed: Sequence[Claimed]) -> Settled:
+        """Bring claimed events into the tables and settle them."""
+        now = self._now()
+        handled = [event for event in claimed if event.event_type in PROJECTIONS]
+        ignored = [event for event in claimed if event.event_type in IGNORED]
+        unhandled = [e for e in claimed if e.event_type not in PROJECTIONS and e.event_type not in IGNORED]
+        if handled:
+            apply_events(connection, [read_event(event) for event in handled], now)
+        for events, state in (
+            (handled, EventState.DONE),
+            (ignored, EventState.IGNORED),
+            (unhandled, EventState.UNHANDLED),
+        ):
+            settle(connection, [(event.account_id, event.id) for event in events], state, now)
+        return Settled(len(handled), len(ignored), len(unhandled))
+
+    def _isolate(self, claimed: Sequence[Claimed], failure: Exception) -> Settled:
+        """Try a batch that failed in halves, so that only the event that fails alone is dead."""
+        if len(claimed) == 1:
+            return self._bury(claimed[0], failure)
+        middle = len(claimed) // 2
+        settled = Settled()
+        for half in (claimed[:middle], claimed[middle:]):
+            keys = [(event.account_id, event.id) for event in half]
+            settled = settled.plus(self._settle_batch(partial(claim_again, keys=keys)))
+        return settled
+
+    def _bury(self, claimed: Claimed, failure: Exception) -> Settled:
+        """Give an event its last state in a transaction of its own, which the failure cannot roll back."""
+        text = f"{type(failure).__name__}: {failure}".splitlines()[0][:SHORT_TEXT_CHARACTERS_MAX]
+        with self._database.write() as connection:
+            settle(connection, [(claimed.account_id, claimed.id)], EventState.DEAD, self._now(), text)
+        log.warning("event_dead", id=claimed.id, event_type=claimed.event_type, error=type(failure).__name__)
+        return Settled(dead=1)
+
+    def _patiently(self, step: Callable[[], Settled]) -> Settled:
+        """Try a step again while the database is away, with growing pauses."""
+        retrying = Retrying(
+            retry=retry_if_exception(is_infrastructure_failure),
+            wait=wait_exponential_jitter(initial=RETRY_FIRST_SECONDS, max=RETRY_SECONDS_MAX),
+            stop=stop_after_delay(self._retry_for_seconds) | stop_when_event_set(self._stopping),
+            sleep=sleep_using_event(self._stopping),
+            before_sleep=_note_outage,
+            reraise=True,
+        )
+        return retrying(step)
+
+
+def _note_outage(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    if state.attempt_number == 1:  # once per outage
+        log.warning("database_away", error=type(error).__name__)

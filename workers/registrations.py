@@ -1,0 +1,72 @@
+"""From every status Zoom stated of a registrant to their registration for each occurrence. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from schema.payloads import from_milliseconds
+from schema.tables import EVERY_OCCURRENCE
+
+STANDING = frozenset({"approved", "pending"})
+
+
+class StatusEntry(NamedTuple):
+    """One stated status: when (ms since 1970), which, and for which occurrences (`*` for all)."""
+
+    stated_ms: int
+    status: str
+    occurrence_ids: Sequence[str]
+
+
+class Standing(NamedTuple):
+    """How a registration stands: its status, since when, and until when if it was ended."""
+
+    status: str
+    since: datetime | None
+    until: datetime | None
+
+
+def read_history(history: str | None) -> list[StatusEntry]:
+    """Read `registrant.history`, in order of time."""
+    return sorted(StatusEntry(*entry) for entry in json.loads(history or "[]"))
+
+
+def registrations_of(entries: Sequence[StatusEntry]) -> dict[str, Standing]:
+    """A registrant's registration for each occurrence that any status names, and for all (`*`).
+
+    A status that names no occurrence is about all of them: it also ends the registrations for particular ones. A
+    registration for `*` that was cancelled for one date has a row for that date, which then speaks for it.
+    """
+    named = {occurrence_id for entry in entries for occurrence_id in entry.occurrence_ids} - {EVERY_OCCURRENCE}
+    registrations = {
+        occurrence_id: standing_of([e for e in entries if {occurrence_id, EVERY_OCCURRENCE} & set(e.occurrence_ids)])
+        for occurrence_id in named
+    }
+    for_all = [entry for entry in entries if EVERY_OCCURRENCE in entry.occurrence_ids]
+    if for_all and (standing := standing_of(for_all)).since is not None and not _only_confirms(for_all, named):
+        registrations[EVERY_OCCURRENCE] = standing
+    return registrations
+
+
+def standing_of(entries: Sequence[StatusEntry]) -> Standing:
+    """How things stand after these statuses, which are in order of time."""
+    since: int | None = None
+    until: int | None = None
+    for entry in entries:
+        if entry.status not in STANDING:
+            until = entry.stated_ms if until is None else until
+        elif since is None or until is not None:
+            since, until = entry.stated_ms, None
+    return Standing(
+        entries[-1].status,
+        None if since is None else from_milliseconds(since),
+        None if until is None else from_milliseconds(until),
+    )
+
+
+def _only_confirms(for_all: Sequence[StatusEntry], named: set[str]) -> bool:
+    """An approval without dates, of somebody registered for particular ones, is not a registration for all."""
+    return bool(named) and all(entry.status == "approved" for entry in for_all if entry.status in STANDING)

@@ -1,0 +1,164 @@
+"""The schedule of a series as it stood at any moment, from everything Zoom stated about it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from schema.tables import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
+
+SINGLE_SESSION_TYPES = frozenset({5, 2})  # one session: https://developers.zoom.us/docs/api/meetings/, field `type`
+NO_SCHEDULE_TYPES = frozenset({6, 3, 1, 4, 7, 0, 10})  # no fixed time: each running is an occurrence of its own
+
+AVAILABLE, DELETED, RETIRED = "available", "deleted", "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one event stated about one occurrence, or (`occurrence_id` `*`) about the whole list."""
+
+    statement_id: str
+    stated_at: datetime
+    source: str  # listed, changed, replaced, deleted, recovered, mentioned
+    occurrence_id: str
+    scheduled_start: datetime | None = None
+    duration_minutes: int | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One occurrence as the schedule stood at some moment."""
+
+    occurrence_id: str
+    scheduled_start: datetime | None
+    duration_minutes: int | None
+    status: str
+    original_start: datetime | None
+    moves: int = 0
+    is_deleted_with_series: bool = False
+
+
+def read_statements(rows: Iterable[Mapping[str, Any]]) -> list[Statement]:
+    """Rows of `occurrence_history` as statements in the order they were made."""
+    statements = [
+        Statement(
+            row["statement_id"], row["stated_at"], row["source"], row["occurrence_id"], row["scheduled_start"],
+            row["duration_minutes"], row["status"],
+        )
+        for row in rows
+    ]  # fmt: skip
+    return sorted(statements, key=lambda s: (s.stated_at, s.statement_id, s.occurrence_id))
+
+
+def schedule_at(statements: Iterable[Statement], moment: datetime | None = None) -> dict[str, Planned]:
+    """The occurrences as they stood at `moment` (now when None), by id; deleted and retired ones included.
+
+    `statements` in order, as `read_statements` returns them.
+    """
+    planned: dict[str, Planned] = {}
+    for (stated_at, _), group in groupby(statements, key=lambda s: (s.stated_at, s.statement_id)):
+        if moment is not None and stated_at > moment:
+            break
+        _apply(planned, list(group), stated_at)
+    return planned
+
+
+def _apply(planned: dict[str, Planned], event: list[Statement], stated_at: datetime) -> None:
+    """Let everything one event states change the schedule."""
+    named = {statement.occurrence_id for statement in event}
+    for statement in event:
+        if statement.occurrence_id == EVERY_OCCURRENCE:
+            _apply_to_series(planned, statement, named, stated_at)
+        else:
+            known = planned.get(statement.occurrence_id)
+            planned[statement.occurrence_id] = _new(statement) if known is None else _changed(known, statement)
+
+
+def _apply_to_series(planned: dict[str, Planned], statement: Statement, named: set[str], stated_at: datetime) -> None:
+    for occurrence_id, known in planned.items():
+        if statement.source == "recovered":
+            if known.is_deleted_with_series:
+                planned[occurrence_id] = replace(known, status=AVAILABLE, is_deleted_with_series=False)
+        elif known.status == AVAILABLE and occurrence_id not in named and not _is_past(known, stated_at):
+            is_deletion = statement.source == "deleted"
+            status = DELETED if is_deletion else RETIRED
+            planned[occurrence_id] = replace(known, status=status, is_deleted_with_series=is_deletion)
+
+
+def _is_past(planned: Planned, moment: datetime) -> bool:
+    """A date whose start has passed was held, or could have been: later edits of the series leave it alone."""
+    return planned.scheduled_start is not None and planned.scheduled_start <= moment
+
+
+def _new(statement: Statement) -> Planned:
+    return Planned(
+        occurrence_id=statement.occurrence_id,
+        scheduled_start=statement.scheduled_start,
+        duration_minutes=statement.duration_minutes,
+        status=_status(statement, AVAILABLE),
+        original_start=statement.scheduled_start,
+    )
+
+
+def _changed(known: Planned, statement: Statement) -> Planned:
+    start = statement.scheduled_start or known.scheduled_start
+    if statement.source in ("deleted", "replaced"):
+        start = known.scheduled_start or start  # a deletion does not move what it deletes
+    has_moved = known.scheduled_start is not None and start != known.scheduled_start
+    return Planned(
+        occurrence_id=known.occurrence_id,
+        scheduled_start=start,
+        duration_minutes=statement.duration_minutes or known.duration_minutes,
+        status=_status(statement, known.status),
+        original_start=known.original_start or start,
+        moves=known.moves + has_moved,
+        is_deleted_with_series=known.is_deleted_with_series and statement.source == "mentioned",
+    )
+
+
+def _status(statement: Statement, known: str) -> str:
+    if statement.source == "deleted":
+        return DELETED
+    if statement.source == "replaced":
+        return RETIRED
+    if statement.source == "mentioned":
+        return known  # somebody who signed up long ago still lists a date that is gone
+    return DELETED if statement.status == DELETED else AVAILABLE
+
+
+def occurrence_rows(
+    account_id: str, meeting: Mapping[str, Any], statements: Iterable[Statement], instances: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The rows of `occurrence` a meeting has now. Zoom names none where there is one session, or no fixed schedule."""
+    type_ = meeting.get("type")
+    planned = schedule_at(statements)
+    single = planned.pop(SINGLE_OCCURRENCE, None)
+    if type_ in SINGLE_SESSION_TYPES:
+        start = meeting.get("scheduled_start")
+        duration = meeting.get("duration_minutes")
+        planned = {
+            SINGLE_OCCURRENCE: single or Planned(SINGLE_OCCURRENCE, start, duration, AVAILABLE, start),
+        }
+    elif type_ in NO_SCHEDULE_TYPES:
+        planned = {
+            instance["uuid"]: Planned(instance["uuid"], None, None, AVAILABLE, None)
+            for instance in instances
+            if not instance.get("is_practice")
+        }
+    return [
+        {
+            "account_id": account_id,
+            "meeting_id": meeting["meeting_id"],
+            "occurrence_id": occurrence.occurrence_id,
+            "scheduled_start": occurrence.scheduled_start,
+            "duration_minutes": occurrence.duration_minutes or meeting.get("duration_minutes"),
+            "status": occurrence.status,
+            "original_start": occurrence.original_start,
+            "moves": occurrence.moves,
+        }
+        for occurrence in planned.values()
+    ]

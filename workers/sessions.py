@@ -1,0 +1,95 @@
+"""From what was reported of one connection to its stays. Pure.
+
+Reports come late, twice or never, and the clocks behind them differ by a second. The whole set of reported joins and
+leaves of a connection decides, so the order in which they arrived cannot.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple
+
+SKEW_MS_MAX = 1000  # how far the clocks behind two reports may differ
+
+
+class Leave(NamedTuple):
+    """A reported leave: when, in ms since 1970, and Zoom's reason, empty if it gave none."""
+
+    left_ms: int
+    reason: str
+
+
+class Stay(NamedTuple):
+    """One stay, ms since 1970. Only one of the two times may be None.
+
+    `is_inferred` says that nobody reported the end: the next join of the same connection ended it, or, where
+    `left_ms` is None, the end of the instance will.
+    """
+
+    joined_ms: int | None
+    left_ms: int | None
+    reason: str | None
+    is_inferred: bool
+
+    @property
+    def first_seen_ms(self) -> int:
+        """What identifies the stay within its connection."""
+        moment = self.left_ms if self.joined_ms is None else self.joined_ms
+        assert moment is not None
+        return moment
+
+
+def pair_stays(joins: Sequence[int], leaves: Sequence[Leave]) -> list[Stay]:
+    """Pair the joins and leaves of one connection, in any order, into stays, in order of time.
+
+    - A leave ends the latest join before it.
+    - One within SKEW_MS_MAX after a rejoin, when the stay before has no end yet, is the end of that stay.
+    - One within SKEW_MS_MAX before a join that has no other end is the end of that join's stay.
+    - Two leaves of one stay within SKEW_MS_MAX of each other are one, the earlier.
+    - A leave that no join explains is a stay of its own, whose start is unknown.
+    """
+    starts = sorted(set(joins))
+    ends: list[Leave | None] = [None] * len(starts)
+    unexplained: list[Leave] = []
+    for leave in sorted(set(leaves)):
+        place = _stay_ended_by(leave, starts, ends)
+        if place is None:
+            unexplained.append(leave)
+        elif ends[place] is None:
+            ends[place] = leave
+    stays = []
+    for leave in _one_per_moment(unexplained):
+        following = bisect_right(starts, leave.left_ms)
+        if following < len(starts) and ends[following] is None and starts[following] - leave.left_ms <= SKEW_MS_MAX:
+            ends[following] = leave
+        else:
+            stays.append(Stay(None, leave.left_ms, leave.reason or None, False))
+    stays += [_stay(starts, place, ends[place]) for place in range(len(starts))]
+    return sorted(stays, key=lambda stay: stay.first_seen_ms)
+
+
+def _stay_ended_by(leave: Leave, starts: Sequence[int], ends: Sequence[Leave | None]) -> int | None:
+    """The place of the stay a leave ends, or has ended already; None when no join before it explains it."""
+    place = bisect_right(starts, leave.left_ms) - 1
+    if place < 0:
+        return None
+    if place >= 1 and leave.left_ms - starts[place] <= SKEW_MS_MAX:
+        before = ends[place - 1]
+        if before is None or leave.left_ms - before.left_ms <= SKEW_MS_MAX:
+            return place - 1
+    end = ends[place]
+    return place if end is None or leave.left_ms - end.left_ms <= SKEW_MS_MAX else None
+
+
+def _stay(starts: Sequence[int], place: int, end: Leave | None) -> Stay:
+    joined_ms = starts[place]
+    if end is not None:
+        return Stay(joined_ms, max(joined_ms, end.left_ms), end.reason or None, False)
+    following = starts[place + 1] if place + 1 < len(starts) else None
+    return Stay(joined_ms, following, None, following is not None)
+
+
+def _one_per_moment(leaves: Sequence[Leave]) -> list[Leave]:
+    """Leaves that differ only in their reason are one."""
+    return list({leave.left_ms: leave for leave in leaves}.values())

@@ -27,7 +27,9 @@ CREDENTIALS = frozenset(
 )  # fmt: skip
 """Fields that open a door for whoever reads them. They are dropped before anything is stored."""
 
-_CREDENTIAL_FIELD = re.compile(rb'"(?:' + "|".join(sorted(CREDENTIALS)).encode() + rb')"\s*:')
+_CREDENTIAL_FIELD = re.compile(  # or a letter written as an escape, which may be one of a credential's name
+    rb'"(?:' + "|".join(sorted(CREDENTIALS)).encode() + rb')"\s*:|\\u00[3-7]'
+)
 _CREDENTIAL_TEXT = re.compile(
     r'("(?:' + "|".join(sorted(CREDENTIALS)) + r')"\s*:\s*)(?:"(?:[^"\\]|\\.)*(?:"|$)|[^\s,}\]]+)', re.DOTALL
 )

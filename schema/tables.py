@@ -149,9 +149,15 @@ class Occurrence(SQLModel, table=True):
     occurrence_id: str = _key("Zoom's occurrence_id; `single` for types 5, 2; the instance's uuid for types 6, 3, 1, 4")
     scheduled_start: datetime | None = _column("planned start, UTC; null when there is no fixed time", UtcDateTime)
     duration_minutes: int | None = _column("planned length, minutes", Integer)
-    status: str | None = _column("available, deleted, or retired when an edit of the series replaced it")
+    status: str | None = _column(
+        "available, deleted, retired (an edit of the series replaced it) or unknown (a link names it, Zoom never did)"
+    )
     original_start: datetime | None = _column("planned start as first stated, UTC", UtcDateTime)
     moves: int | None = _column("how often its planned start was changed", Integer)
+    instances: int | None = _column("how many instances are linked to it", Integer)
+    held_from: datetime | None = _column("start of its first instance, UTC; null when it was not held", UtcDateTime)
+    held_until: datetime | None = _column("end of its last instance, UTC; null while one runs", UtcDateTime)
+    link_state: str | None = _column("least certain link_state among its instances")
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     __table_args__ = (Index("occurrence_updated", "updated_at"),)
 
@@ -322,9 +328,21 @@ class Participant(SQLModel, table=True):
     person_id: str | None = _column(
         "who it was within the meeting: registrant:, user:, email: or connection: and an id"
     )
+    counts_from: datetime | None = _column(
+        "when the stay begins to add to the person's time, UTC; null when their other stays cover it", UtcDateTime
+    )
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     __table_args__ = (
+        Index("participant_person", "account_id", "uuid", "person_id"),
         Index("participant_registrant", "account_id", "meeting_id", "registrant_id"),
+        Index(
+            "participant_email",
+            "account_id",
+            "meeting_id",
+            "email",
+            sqlite_where=text("email IS NOT NULL"),
+            postgresql_where=text("email IS NOT NULL"),
+        ),
         Index("participant_updated", "updated_at"),
     )
 

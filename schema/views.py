@@ -1,19 +1,272 @@
-"""The questions downstream systems ask, as views."""
+"""The questions downstream systems ask, as views: the same columns and types on SQLite and Postgres.
+
+Every view can be filtered by account_id and meeting_id (and occurrence_id or uuid) so that the filter reaches an
+index. For that each is one aggregate deep: SQLite pushes a filter through one, not through two, so what would need a
+second one is kept in the tables (`occurrence.held_from`, `participant.counts_from`). A test shows the plans.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from sqlalchemy import Connection
 
-VIEWS: dict[str, str] = {}
+
+class View(NamedTuple):
+    """A view: what it answers, what each column holds, and its query, with `{...}` where the dialects differ."""
+
+    answers: str
+    columns: Mapping[str, str]
+    query: str
+
+
+_STANDS = """(r.status <> 'pending'
+    AND r.since <= COALESCE(o.held_until, CASE WHEN o.held_from IS NULL THEN {planned_end} END, {for_ever})
+    AND (r.until IS NULL OR r.until > COALESCE(o.held_from, o.scheduled_start, {for_ever})))"""
+# A registration counts for an occurrence: approved, made before it ended, not taken back before it began.
+
+_OF_OCCURRENCE = "r.account_id = o.account_id AND r.meeting_id = o.meeting_id AND r.occurrence_id = o.occurrence_id"
+_OF_ALL = """r.account_id = o.account_id AND r.meeting_id = o.meeting_id AND r.occurrence_id = '*'
+    AND NOT EXISTS (SELECT 1 FROM registration own WHERE own.account_id = o.account_id
+        AND own.meeting_id = o.meeting_id AND own.registrant_id = r.registrant_id
+        AND own.occurrence_id = o.occurrence_id)"""
+# Somebody registered for all, and with a word of their own about this one, is counted by that word.
+
+_REGISTRANTS = f"""((SELECT count(*) FROM registration r WHERE {_OF_OCCURRENCE} AND {_STANDS})
+    + (SELECT count(*) FROM registration r WHERE {_OF_ALL} AND {_STANDS}))"""
+
+_PERSONS_REGISTRANT = "r.registrant_id = substr(p.person_id, 12)"
+_IS_REGISTERED = f"""(p.person_id LIKE 'registrant:%' AND (
+    EXISTS (SELECT 1 FROM registration r WHERE {_PERSONS_REGISTRANT} AND {_OF_OCCURRENCE} AND {_STANDS})
+    OR EXISTS (SELECT 1 FROM registration r WHERE {_PERSONS_REGISTRANT} AND {_OF_ALL} AND {_STANDS})))"""
+
+_INSTANCES = """occurrence o
+    JOIN instance i
+      ON i.account_id = o.account_id AND i.meeting_id = o.meeting_id AND i.occurrence_id = o.occurrence_id
+    JOIN participant p ON p.account_id = i.account_id AND p.uuid = i.uuid"""
+
+_PEAK = """(SELECT max(present) FROM (
+    SELECT sum(delta) OVER (ORDER BY at, delta ROWS UNBOUNDED PRECEDING) AS present FROM (
+        SELECT both_ends.delta, CASE both_ends.delta WHEN 1 THEN s.counts_from ELSE COALESCE(s.left_at, {for_ever}) END
+            AS at
+        FROM instance j
+        JOIN participant s ON s.account_id = j.account_id AND s.uuid = j.uuid
+        CROSS JOIN (SELECT 1 AS delta UNION ALL SELECT -1) AS both_ends
+        WHERE j.account_id = o.account_id AND j.meeting_id = o.meeting_id AND j.occurrence_id = o.occurrence_id
+          AND s.counts_from IS NOT NULL
+    ) AS ends) AS counted)"""
+
+_KEYS = {
+    "account_id": "Zoom account",
+    "meeting_id": "Zoom's number of the meeting",
+    "occurrence_id": "the occurrence, as in table occurrence",
+}
+
+VIEWS: Mapping[str, View] = {
+    "occurrence_report": View(
+        "For each occurrence: how many had registered, came, and did not. One row per occurrence. "
+        "registrants = attended + no_shows; participants = attended + walk_ins + unidentified.",
+        {
+            **_KEYS,
+            "topic": "title of the meeting",
+            "scheduled_start": "planned start, UTC",
+            "duration_minutes": "planned length, minutes",
+            "status": "available, deleted, retired or unknown",
+            "instances": "how many instances it had",
+            "link_state": "least certain link_state among them",
+            "held_from": "start of the first instance, UTC",
+            "held_until": "end of the last instance, UTC; null while one runs",
+            "registrants": "people whose registration counts for it",
+            "attended": "registrants who came; null when it was not held",
+            "no_shows": "registrants who did not; null when it was not held",
+            "walk_ins": "people who came without being its registrants; null when it was not held",
+            "unidentified": "connections without any identifier, each counted by itself; null when it was not held",
+            "participants": "everybody who came; null when it was not held",
+            "peak_concurrent": "most people there at the same moment; null when it was not held",
+            "attended_minutes": "minutes of all people together, rounded to 0.01; null when it was not held",
+        },
+        f"""
+        SELECT account_id, meeting_id, occurrence_id, topic, scheduled_start, duration_minutes, status, instances,
+               link_state, held_from, held_until, registrants,
+               CASE WHEN instances > 0 THEN attended END AS attended,
+               CASE WHEN instances > 0 THEN registrants - attended END AS no_shows,
+               CASE WHEN instances > 0 THEN participants - attended - unidentified END AS walk_ins,
+               CASE WHEN instances > 0 THEN unidentified END AS unidentified,
+               CASE WHEN instances > 0 THEN participants END AS participants,
+               CASE WHEN instances > 0 THEN COALESCE(peak_concurrent, 0) END AS peak_concurrent,
+               CASE WHEN instances > 0 THEN attended_minutes END AS attended_minutes
+        FROM (
+            SELECT o.account_id, o.meeting_id, o.occurrence_id, max(m.topic) AS topic,
+                   max(o.scheduled_start) AS scheduled_start, max(o.duration_minutes) AS duration_minutes,
+                   max(o.status) AS status, max(o.instances) AS instances, max(o.link_state) AS link_state,
+                   max(o.held_from) AS held_from, max(o.held_until) AS held_until,
+                   count(DISTINCT p.person_id) AS participants,
+                   count(DISTINCT CASE WHEN {_IS_REGISTERED} THEN p.person_id END) AS attended,
+                   count(DISTINCT CASE WHEN p.person_id LIKE 'connection:%' THEN p.person_id END) AS unidentified,
+                   {{minutes}} AS attended_minutes,
+                   {_REGISTRANTS} AS registrants,
+                   {_PEAK} AS peak_concurrent
+            FROM occurrence o
+            LEFT JOIN meeting m ON m.account_id = o.account_id AND m.meeting_id = o.meeting_id
+            LEFT JOIN instance i
+              ON i.account_id = o.account_id AND i.meeting_id = o.meeting_id AND i.occurrence_id = o.occurrence_id
+            LEFT JOIN participant p ON p.account_id = i.account_id AND p.uuid = i.uuid
+            GROUP BY o.account_id, o.meeting_id, o.occurrence_id
+        ) AS counted
+        """,
+    ),
+    "attendance": View(
+        "Who came to which occurrence, and for how long. One row per person and occurrence.",
+        {
+            **_KEYS,
+            "person_id": "who, within the meeting: registrant:, user:, email: or connection:, then an id",
+            "name": "a name they showed; never identifies anybody",
+            "email": "an address of theirs, lower case, where known",
+            "first_joined_at": "first join, UTC; null when only leaves were reported",
+            "last_left_at": "last leave, UTC; null while they are there",
+            "attended_minutes": "minutes there, overlapping stays counted once, rounded to 0.01",
+            "connections": "how many connections they used, breakout rooms left out",
+            "is_present": "true while they are there",
+            "is_registered": "true when their registration counts for this occurrence",
+        },
+        f"""
+        SELECT o.account_id, o.meeting_id, o.occurrence_id, p.person_id, max(p.name) AS name, max(p.email) AS email,
+               min(p.joined_at) AS first_joined_at,
+               CASE WHEN {{any_open}} THEN NULL ELSE max(p.left_at) END AS last_left_at,
+               {{minutes}} AS attended_minutes,
+               count(DISTINCT CASE WHEN p.room_uuid IS NULL THEN p.uuid || ' ' || p.connection_id END) AS connections,
+               {{any_open}} AS is_present,
+               {{as_flag_open}}{_IS_REGISTERED}{{as_flag_close}} AS is_registered
+        FROM {_INSTANCES}
+        GROUP BY o.account_id, o.meeting_id, o.occurrence_id, p.person_id
+        """,
+    ),
+    "occurrence_registrant": View(
+        "Who had registered for which occurrence. One row per registrant whose registration counts for it.",
+        {
+            **_KEYS,
+            "registrant_id": "the registrant, as in table registrant",
+            "since": "registered since, UTC",
+            "until": "cancelled at, UTC, if they did so once it had begun",
+        },
+        f"""
+        SELECT o.account_id, o.meeting_id, o.occurrence_id, r.registrant_id, r.since, r.until
+        FROM occurrence o JOIN registration r ON {_OF_OCCURRENCE}
+        WHERE {_STANDS}
+        UNION ALL
+        SELECT o.account_id, o.meeting_id, o.occurrence_id, r.registrant_id, r.since, r.until
+        FROM occurrence o JOIN registration r ON {_OF_ALL}
+        WHERE {_STANDS}
+        """,
+    ),
+    "live_instance": View(
+        "What is running now. One row per instance that has started and not ended.",
+        {
+            "account_id": "Zoom account",
+            "meeting_id": "Zoom's number of the meeting",
+            "uuid": "the instance",
+            "kind": "webinar or meeting",
+            "topic": "title",
+            "started_at": "actual start, UTC",
+            "occurrence_id": "the occurrence it is, when that can be said",
+            "link_state": "how sure that is",
+            "scheduled_start": "planned start of that occurrence, UTC",
+            "present": "people there now",
+            "participants": "people who were there so far",
+            "registrants": "people whose registration counts for the occurrence",
+        },
+        f"""
+        SELECT i.account_id, i.meeting_id, i.uuid, i.kind, i.topic, i.started_at, i.occurrence_id, i.link_state,
+               o.scheduled_start,
+               (SELECT count(DISTINCT p.person_id) FROM participant p
+                WHERE p.account_id = i.account_id AND p.uuid = i.uuid
+                  AND p.joined_at IS NOT NULL AND p.left_at IS NULL) AS present,
+               (SELECT count(DISTINCT p.person_id) FROM participant p
+                WHERE p.account_id = i.account_id AND p.uuid = i.uuid) AS participants,
+               {_REGISTRANTS} AS registrants
+        FROM instance i
+        LEFT JOIN occurrence o
+          ON o.account_id = i.account_id AND o.meeting_id = i.meeting_id AND o.occurrence_id = i.occurrence_id
+        WHERE i.ended_at IS NULL AND i.started_at IS NOT NULL
+        """,
+    ),
+    "needs_review": View(
+        "Links a person should decide: nothing certain to say, or Zoom contradicts an operator. One row per instance.",
+        {
+            "account_id": "Zoom account",
+            "meeting_id": "Zoom's number of the meeting",
+            "uuid": "the instance",
+            "topic": "title when it ran",
+            "started_at": "actual start, UTC",
+            "ended_at": "actual end, UTC; null while it runs",
+            "link_state": "conflict, ambiguous or unscheduled; confirmed where Zoom contradicts an operator",
+            "link_evidence": "what is known, JSON text with the candidates",
+            "occurrence_id": "the occurrence an operator chose; else null",
+        },
+        """
+        SELECT i.account_id, i.meeting_id, i.uuid, i.topic, i.started_at, i.ended_at, i.link_state, i.link_evidence,
+               i.occurrence_id
+        FROM instance i
+        WHERE i.link_state IN ('conflict', 'ambiguous', 'unscheduled')
+        UNION ALL
+        SELECT i.account_id, i.meeting_id, i.uuid, i.topic, i.started_at, i.ended_at, i.link_state, i.link_evidence,
+               i.occurrence_id
+        FROM instance i
+        JOIN link_statement said ON said.account_id = i.account_id AND said.uuid = i.uuid AND said.source = 'operator'
+        JOIN link_statement zoom ON zoom.account_id = i.account_id AND zoom.uuid = i.uuid AND zoom.source = 'zoom'
+        WHERE said.occurrence_id IS NOT NULL AND zoom.occurrence_id <> said.occurrence_id
+        """,
+    ),
+}
+
+_SECONDS_SQLITE = "(julianday(COALESCE(p.left_at, 'now')) - julianday(p.counts_from)) * 86400.0"
+_SECONDS_POSTGRES = "extract(epoch FROM COALESCE(p.left_at, now()) - p.counts_from)"
+_PLANNED_END_SQLITE = "datetime(o.scheduled_start, '+' || COALESCE(o.duration_minutes, 60) || ' minutes')"
+_OPEN = "p.joined_at IS NOT NULL AND p.left_at IS NULL"
+
+DIALECTS: Mapping[str, Mapping[str, str]] = {
+    "sqlite": {
+        "for_ever": "'9999-12-31T00:00:00.000000Z'",
+        "planned_end": f"replace({_PLANNED_END_SQLITE}, ' ', 'T') || '.999999Z'",
+        "minutes": f"round(COALESCE(sum({_SECONDS_SQLITE}), 0) / 60.0, 2)",
+        "any_open": f"max({_OPEN})",
+        "as_flag_open": "max(",
+        "as_flag_close": ")",
+    },
+    "postgresql": {
+        "for_ever": "timestamptz '9999-12-31 00:00:00Z'",
+        "planned_end": "o.scheduled_start + COALESCE(o.duration_minutes, 60) * interval '1 minute'",
+        "minutes": f"round((COALESCE(sum({_SECONDS_POSTGRES}), 0) / 60.0)::numeric, 2)::double precision",
+        "any_open": f"bool_or({_OPEN})",
+        "as_flag_open": "bool_or(",
+        "as_flag_close": ")",
+    },
+}
+"""What the two dialects spell differently."""
 
 
 def create_views(connection: Connection) -> None:
-    """Make every view."""
-    for name, query in VIEWS.items():
+    """Make every view; Postgres shows what it answers and what its columns hold as comments."""
+    dialect = connection.dialect.name
+    for name, view in VIEWS.items():
+        query = view.query
+        for mark, words in DIALECTS[dialect].items():
+            query = query.replace(f"{{{mark}}}", words)
+        if dialect == "postgresql":
+            query = query.replace("%", "%%")  # psycopg takes a lone % for a placeholder
         connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
+        if dialect == "postgresql":
+            connection.exec_driver_sql(f"COMMENT ON VIEW {name} IS {_quoted(view.answers)}")
+            for column, holds in view.columns.items():
+                connection.exec_driver_sql(f"COMMENT ON COLUMN {name}.{column} IS {_quoted(holds)}")
 
 
 def drop_views(connection: Connection) -> None:
-    """Remove every view, those that rest on others first."""
-    for name in reversed(VIEWS):
+    """Remove every view."""
+    for name in reversed(list(VIEWS)):
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -17,10 +17,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from schema.payloads import from_milliseconds, read_payload
+from schema.payloads import read_payload
 from schema.store.inbox import MEETING_BUCKETS, Claimed, lock_meetings
 from schema.store.rows import delete_rows, key_of, read_rows, write_rows
-from schema.store.tables import InstanceKey, close_open_stays, read_bound_connections
 from workers.merge import (
     Fact,
     Key,
@@ -29,14 +28,15 @@ from workers.merge import (
     encode_stamps,
     merge_facts,
 )
-from workers.people import participant_rows, person_of, same_person_groups, stays_of
+from workers.presence import write_presence
 from workers.projection import PROJECTIONS, Event
 from workers.registrations import read_history, registrations_of
 from workers.relink import Touched, relink
 
 Tables = dict[str, dict[Key, Row]]
 
-BY_INSTANCE = ("account_id", "uuid")
+BY_MEETING = ("account_id", "meeting_id")
+ONCE_FOR_ALL = 1  # registration_type: register once, attend any occurrence
 INFERRED_AGE_MAX = timedelta(hours=12)  # a stated start further back than this before any sign of life is not the start
 ALWAYS_NEW = "join_log"  # its rows are stated once, by one event: nothing to merge with
 
@@ -70,7 +70,14 @@ def apply_events(connection: Connection, events: Sequence[Event], now: datetime)
         keep_existing=True,
     )  # fmt: skip
     _write_registrations(connection, change)
-    _write_stays(connection, change)
+    write_presence(
+        connection,
+        change.changed("connection"),
+        change.changed("registrant").values(),
+        merged.get("instance", {}),
+        change.ended(),
+        now,
+    )
     decided = relink(connection, change.touched(), merged, now)
     instances = change.changed("instance") | decided
     write_rows(connection, "instance", [_as_kept(row, now) for row in instances.values()])
@@ -96,17 +103,26 @@ class Change:
         known = self.known.get(table, {})
         return {key: row for key, row in self.merged.get(table, {}).items() if row != known.get(key)}
 
+    def ended(self) -> list[Key]:
+        """The instances whose end is new."""
+        known = self.known["instance"]
+        return [
+            key
+            for key, row in self.changed("instance").items()
+            if row.get("ended_at") is not None and row["ended_at"] != known.get(key, {}).get("ended_at")
+        ]
+
     def touched(self) -> Touched:
         """Whose links have to be decided again."""
-        instances = self.changed("instance")
+        instances, connections = self.changed("instance"), self.changed("connection")
+        known = self.known["connection"]
         return Touched(
-            instances={key for key, row in instances.items() if _bears_on_link(row, self.known["instance"].get(key))}
-            | {key[:2] for key in self.changed("link_statement")}
+            runs={key for key, row in instances.items() if _bears_on_link(row, self.known["instance"].get(key))},
+            instances={key[:2] for key in self.changed("link_statement")}
             | {
                 key[:2]
-                for key, row in self.changed("connection").items()
-                if row.get("registrant_id")
-                and row["registrant_id"] != self.known["connection"].get(key, {}).get("registrant_id")
+                for key, row in connections.items()
+                if row.get("registrant_id") and row["registrant_id"] != known.get(key, {}).get("registrant_id")
             },
             meetings={key[:2] for key in self.changed("occurrence_history")}
             | {
@@ -168,13 +184,19 @@ def _complete_registrants(change: Change) -> None:
 
 
 def _write_registrations(connection: Connection, change: Change) -> None:
-    """The registrations that follow from each registrant's statuses."""
+    """The registrations that follow from each registrant's statuses, and from the registration type of the meeting."""
+    changed = change.changed("registrant")
+    meetings = _registration_types(connection, change, changed)
+    of_changed_type = [key for key, (before, after) in meetings.items() if before != after]
+    for row in read_rows(connection, "registrant", of_changed_type, by=BY_MEETING):
+        changed.setdefault(key_of("registrant", row), row)
     written: list[Row] = []
     gone: list[Key] = []
-    for key, row in change.changed("registrant").items():
-        known = change.known["registrant"].get(key, {})
-        after = registrations_of(read_history(row.get("history")))
-        before = registrations_of(read_history(known.get("history")))
+    for key, row in changed.items():
+        type_before, type_after = meetings[key[:2]]
+        known = change.known["registrant"].get(key, {}) if key in change.merged.get("registrant", {}) else row
+        before = registrations_of(read_history(known.get("history")), admits_to_all=type_before == ONCE_FOR_ALL)
+        after = registrations_of(read_history(row.get("history")), admits_to_all=type_after == ONCE_FOR_ALL)
         if after == before:
             continue
         account_id, meeting_id, registrant_id = key
@@ -190,45 +212,16 @@ def _write_registrations(connection: Connection, change: Change) -> None:
     write_rows(connection, "registration", written)
 
 
-def _write_stays(connection: Connection, change: Change) -> None:
-    """The stays that follow from each connection, and those that end with their instance."""
-    changed = change.changed("connection")
-    bound = _bound_groups(connection, change, changed)
-    written: list[Row] = []
-    gone: list[Key] = []
-    for key, row in (changed | {key: group[0] for key, group in bound.items()}).items():
-        instance = change.merged.get("instance", {}).get(key[:2]) or {}
-        person_id = person_of(bound[key][1] if key in bound else [row])
-        rows = participant_rows(row, person_id, instance.get("ended_at"))
-        written += [stay | {"updated_at": change.now} for stay in rows]
-        kept = {stay["first_seen_at"] for stay in rows}
-        before = (from_milliseconds(stay.first_seen_ms) for stay in stays_of(change.known["connection"].get(key, {})))
-        gone += [(*key, first_seen_at) for first_seen_at in before if first_seen_at not in kept]
-    delete_rows(connection, "participant", gone)
-    write_rows(connection, "participant", written)
-    for key, row in change.changed("instance").items():
-        if row.get("ended_at") is not None and row["ended_at"] != change.known["instance"].get(key, {}).get("ended_at"):
-            close_open_stays(connection, (key[0], key[1]), row["ended_at"], change.now)
-
-
-def _bound_groups(
-    connection: Connection, change: Change, changed: Mapping[Key, Row]
-) -> dict[Key, tuple[Row, Sequence[Row]]]:
-    """For the connections of this batch whose person rests on others too: the row, and all rows of the person.
-
-    Almost no instance has a telephone or a breakout room, and then this is one look into an empty index.
-    """
-    instances: set[InstanceKey] = {(key[0], key[1]) for key in changed}
-    bound = read_bound_connections(connection, instances)
-    if not bound:
-        return {}
-    whole = read_rows(connection, "connection", sorted({(r["account_id"], r["uuid"]) for r in bound}), BY_INSTANCE)
-    by_instance: dict[Key, list[Row]] = {}
-    for row in whole:
-        by_instance.setdefault((row["account_id"], row["uuid"]), []).append(row)
-    groups: dict[Key, tuple[Row, Sequence[Row]]] = {}
-    for rows in by_instance.values():
-        for group in same_person_groups(rows):
-            if len(group) > 1:
-                groups |= {key_of("connection", row): (row, group) for row in group}
-    return groups
+def _registration_types(
+    connection: Connection, change: Change, registrants: Mapping[Key, Row]
+) -> dict[Key, tuple[int | None, int | None]]:
+    """The registration type, before and after this batch, of every meeting it touches; its meetings were read."""
+    merged, known = change.merged.get("meeting", {}), change.known["meeting"]
+    wanted = {*merged, *(key[:2] for key in registrants)}
+    return {
+        key: (
+            known.get(key, {}).get("registration_type"),
+            merged.get(key, known.get(key, {})).get("registration_type"),
+        )
+        for key in wanted
+    }

@@ -153,7 +153,7 @@ class Drain:
         """Try a step again while the database is away, with growing pauses."""
         retrying = Retrying(
             retry=retry_if_exception(is_infrastructure_failure),
-            wait=wait_exponential_jitter(initial=RETRY_FIRST_SECONDS, max=RETRY_SECONDS_MAX),
+            wait=wait_exponential_jitter(multiplier=RETRY_FIRST_SECONDS, max=RETRY_SECONDS_MAX),
             stop=stop_after_delay(self._retry_for_seconds) | stop_when_event_set(self._stopping),
             sleep=sleep_using_event(self._stopping),
             before_sleep=_note_outage,

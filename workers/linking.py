@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,15 +26,21 @@ from workers.schedule import (
 )
 
 EARLY_MAX = timedelta(minutes=60)  # a host opens the room this long before the planned start
-LATE_MAX = timedelta(minutes=30)  # or comes back this long after the planned end
 CLOSE = timedelta(minutes=15)  # near enough to the planned start to prefer it to an occurrence further away
-ENDED_BEFORE_MAX = timedelta(minutes=10)  # an instance over this long before the planned start was not the occurrence
+RESTART_MAX = timedelta(minutes=30)  # a running this soon after another one ended may be the same occurrence, restarted
+RESTART_AFTER_END_MAX = timedelta(minutes=10)  # this soon, once the planned end has passed
+LATE_MAX = timedelta(minutes=60)  # and not later than this after the planned end
+ENDED_BEFORE_MAX = timedelta(minutes=5)  # an instance over this long before the planned start was a try-out
+ENDED_BEFORE_WITH_PEOPLE_MAX = timedelta(minutes=30)  # unless people who had registered were in it already
 SINGLE_EARLY_MAX = timedelta(hours=3)
 SINGLE_LATE_MAX = timedelta(hours=12)
 VOTES_REACH_EARLY = timedelta(hours=3)  # how far outside the schedule people can show that it was their occurrence
 VOTES_REACH_LATE = timedelta(hours=6)
+VOTES_REACH_UNHELD = timedelta(days=3)  # or, when almost all of several people say so, if it was not held in its time
+VOTERS_TO_MOVE = 4
 VOTES_MIN = 2  # one person may be at the wrong door
 VOTES_DOMINANCE = 2  # times as many as for any other occurrence
+VOTERS_TO_CONTRADICT = 3  # that many are needed to contradict a schedule that some of them support
 OVERLAP_DOMINANCE = 2
 DURATION_DEFAULT_MINUTES = 60
 CANDIDATES_SHOWN_MAX = 5
@@ -64,20 +70,36 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Voter:
-    """A registrant who was in the instance, and the occurrences the registration names."""
+    """A registrant who was in the instance, the occurrences the registration names, and since when it does."""
 
     registrant_id: str
     occurrence_ids: frozenset[str]
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Who was in an instance: how many distinct registrants, and those of them whose registration names occurrences."""
+
+    registrants: int = 0
+    voters: Sequence[Voter] = ()
+
+
+NOBODY = Seen()
 
 
 @dataclass(frozen=True, slots=True)
 class MeetingFacts:
-    """What linking knows of the meeting itself; `statements` in order of time, as `read_statements` returns them."""
+    """What linking knows of the meeting itself; `statements` in order of time, as `read_statements` returns them.
+
+    `instances` are its runnings about the same time, the one to decide among them or not.
+    """
 
     type: int | None = None
     duration_minutes: int | None = None
     registration_type: int | None = None
     statements: Sequence[Statement] = ()
+    instances: Sequence[RunInstance] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +114,14 @@ class Decision:
 def link_instances(
     instances: Iterable[RunInstance],
     meeting: MeetingFacts,
-    voters: Mapping[str, Sequence[Voter]],
+    seen: Mapping[str, Seen],
     operator: Mapping[str, Word],
     zoom: Mapping[str, Word],
 ) -> dict[str, Decision]:
     """Decide, for each instance of a meeting, which occurrence it was, or why that cannot be said; by uuid."""
     return {
         instance.uuid: decide(
-            instance, meeting, voters.get(instance.uuid, ()), operator.get(instance.uuid), zoom.get(instance.uuid)
+            instance, meeting, seen.get(instance.uuid, NOBODY), operator.get(instance.uuid), zoom.get(instance.uuid)
         )
         for instance in instances
     }
@@ -108,7 +130,7 @@ def link_instances(
 def decide(
     instance: RunInstance,
     meeting: MeetingFacts,
-    voters: Sequence[Voter] = (),
+    seen: Seen = NOBODY,
     operator: Word | None = None,
     zoom: Word | None = None,
 ) -> Decision:
@@ -132,7 +154,7 @@ def decide(
         )
     if type_ in SINGLE_SESSION_TYPES:
         return _decide_single(instance, meeting)
-    return _decide_by_observation(instance, meeting, voters)
+    return _decide_by_observation(instance, meeting, seen)
 
 
 # --- meetings with one session ----------------------------------------------------------------------------------
@@ -158,41 +180,44 @@ def _decide_single(instance: RunInstance, meeting: MeetingFacts) -> Decision:
 # --- series with a fixed schedule -------------------------------------------------------------------------------
 
 
-def _decide_by_observation(instance: RunInstance, meeting: MeetingFacts, voters: Sequence[Voter]) -> Decision:
-    planned = {
-        occurrence_id: occurrence
-        for occurrence_id, occurrence in known_schedule(meeting.statements, instance.started_at).items()
-        if occurrence_id != SINGLE_OCCURRENCE
-    }
-    windows = [
-        _Window.of(occurrence, instance, meeting)
-        for occurrence in planned.values()
-        if occurrence.scheduled_start is not None and occurrence.status == AVAILABLE
-    ]
-    votes = count_votes(voters, meeting.registration_type, {window.occurrence_id for window in windows})
-    due, reason = due_by_schedule(instance, windows)
-    favourite = _favourite(votes)
+def _decide_by_observation(instance: RunInstance, meeting: MeetingFacts, seen: Seen) -> Decision:
+    windows = _windows(instance, meeting)
+    voters = telling_voters(seen.voters, meeting.registration_type, {window.occurrence_id for window in windows})
+    votes = count_votes(voters)
+    due, reason = due_by_schedule(instance, meeting, windows, seen)
+    due_windows = [window for window in windows if window.occurrence_id in due]
+    favourite = _favourite(voters, due_windows, _in_reach(instance, meeting, windows, voters))
     evidence: dict[str, Any] = {
         "rule": "schedule",
         "reason": reason,
-        "voters": sum(1 for voter in voters if voter.occurrence_ids),
+        "registrants": seen.registrants,
+        "voters": len(voters),
         "candidates": _candidates(instance, windows, due, votes),
     }
-    if favourite is None:
-        if len(due) == 1 and votes and max(votes.values()) == votes[due[0]] == sum(votes.values()):
-            return Decision(due[0], LinkState.OBSERVED, evidence | {"rule": "registrants and schedule"})
-        state = (LinkState.UNSCHEDULED, LinkState.INFERRED)[len(due)] if len(due) < 2 else LinkState.AMBIGUOUS
-        return Decision(due[0] if state is LinkState.INFERRED else None, state, evidence)
-    if favourite in due:
-        rule = "registrants and schedule" if len(due) == 1 else "registrants"
-        return Decision(favourite, LinkState.OBSERVED, evidence | {"rule": rule})
-    if due:
-        text = f"{votes[favourite]} people registered for {favourite} were in it, and the schedule says otherwise"
+    against = _contradicts(voters, due_windows)
+    if against is not None:
+        text = f"{votes[against]} people registered for {against} were in it, and the schedule says otherwise"
         return Decision(None, LinkState.CONFLICT, evidence | {"rule": "registrants against schedule", "reason": text})
-    if _is_in_reach(instance, favourite, planned, windows):
-        text = f"none was due, but {votes[favourite]} people registered for {favourite} were in it"
-        return Decision(favourite, LinkState.OBSERVED, evidence | {"rule": "registrants", "reason": text})
-    return Decision(None, LinkState.UNSCHEDULED, evidence)
+    if favourite is not None and (favourite in due or not due):
+        rule = "registrants and schedule" if due == [favourite] else "registrants"
+        return Decision(favourite, LinkState.OBSERVED, evidence | {"rule": rule})
+    if len(due) == 1:
+        if voters and votes[due[0]] == len(voters):
+            return Decision(due[0], LinkState.OBSERVED, evidence | {"rule": "registrants and schedule"})
+        return Decision(due[0], LinkState.INFERRED, evidence)
+    return Decision(None, LinkState.AMBIGUOUS if due else LinkState.UNSCHEDULED, evidence)
+
+
+def _windows(instance: RunInstance, meeting: MeetingFacts) -> list[_Window]:
+    """The planned times of what was planned when the instance started."""
+    planned = known_schedule(meeting.statements, instance.started_at)
+    return [
+        _Window.of(occurrence, instance, meeting)
+        for occurrence_id, occurrence in planned.items()
+        if occurrence_id != SINGLE_OCCURRENCE
+        and occurrence.scheduled_start is not None
+        and occurrence.status == AVAILABLE
+    ]
 
 
 def known_schedule(statements: Sequence[Statement], moment: datetime) -> dict[str, Planned]:
@@ -214,50 +239,119 @@ def known_schedule(statements: Sequence[Statement], moment: datetime) -> dict[st
     return planned
 
 
-def count_votes(voters: Sequence[Voter], registration_type: int | None, planned: set[str]) -> Counter[str]:
-    """Distinct people per occurrence, of those whose registration tells occurrences apart.
+def telling_voters(voters: Sequence[Voter], registration_type: int | None, planned: set[str]) -> list[Voter]:
+    """Those people, once each, whose registration tells the planned occurrences apart, with what it says of them.
 
-    Registration type 1 admits to all of them whatever the list says; so does a list of every planned occurrence.
+    Registration type 1 admits to all of them whatever the list says; so does a list of every planned occurrence. What
+    a list says of dates that are no longer planned, under ids an edit has replaced, says nothing about the others.
     """
-    votes: Counter[str] = Counter()
     if registration_type == 1:
-        return votes
+        return []
+    telling = []
     for voter in {voter.registrant_id: voter for voter in voters}.values():
-        if voter.occurrence_ids and not (len(planned) > 1 and planned <= voter.occurrence_ids):
-            votes.update(voter.occurrence_ids)
-    return votes
+        named = voter.occurrence_ids & planned if planned else voter.occurrence_ids
+        if named and not (len(planned) > 1 and planned <= named):
+            telling.append(replace(voter, occurrence_ids=named))
+    return telling
 
 
-def _favourite(votes: Counter[str]) -> str | None:
-    """The occurrence that several people name, and at least twice as many as any other."""
-    ranked = votes.most_common(2)
-    if not ranked or ranked[0][1] < VOTES_MIN:
+def count_votes(voters: Iterable[Voter]) -> Counter[str]:
+    """How many people name each occurrence."""
+    return Counter(name for voter in voters for name in sorted(voter.occurrence_ids))
+
+
+def _favourite(voters: Sequence[Voter], due: Sequence[_Window], in_reach: set[str]) -> str | None:
+    """The occurrence, of those it could have been, that most of several people name, and twice as many as any other.
+
+    Where several were due, only people who could have chosen each of them are asked.
+    """
+    if len(due) > 1:
+        voters = [voter for voter in voters if all(_could_choose(voter, window.known_since) for window in due)]
+    votes = count_votes(voters)
+    ranked = Counter({name: count for name, count in votes.items() if name in in_reach}).most_common(2)
+    if not ranked or ranked[0][1] < VOTES_MIN or 2 * ranked[0][1] <= len(voters):
         return None
     if len(ranked) == 2 and ranked[0][1] < VOTES_DOMINANCE * ranked[1][1]:
         return None
     return ranked[0][0]
 
 
-def due_by_schedule(instance: RunInstance, windows: Sequence[_Window]) -> tuple[list[str], str]:
+def _contradicts(voters: Sequence[Voter], due: Sequence[_Window]) -> str | None:
+    """The occurrence that the people name instead of what was due; None when they do not speak against it.
+
+    Only people who registered when what was due could be chosen are asked. Where none of them names it, two are
+    enough; where some do, most of several have to name another one.
+    """
+    asked = [voter for voter in voters if all(_could_choose(voter, window.known_since) for window in due)]
+    names = {window.occurrence_id for window in due}
+    votes = count_votes(asked)
+    others = sorted(((count, name) for name, count in votes.items() if name not in names), reverse=True)
+    if not due or not others or others[0][0] < VOTES_MIN:
+        return None
+    supported = max(votes[name] for name in names)
+    count, name = others[0]
+    is_most = len(asked) >= VOTERS_TO_CONTRADICT and 4 * count >= 3 * len(asked) and 2 * supported <= len(asked)
+    return name if supported == 0 or is_most else None
+
+
+def _could_choose(voter: Voter, known_since: datetime | None) -> bool:
+    """Whether an occurrence was on offer when somebody registered: an edit of the series issues new ids."""
+    return known_since is None or voter.since is None or voter.since >= known_since
+
+
+def due_by_schedule(
+    instance: RunInstance, meeting: MeetingFacts, windows: Sequence[_Window], seen: Seen = NOBODY
+) -> tuple[list[str], str]:
     """The occurrences the schedule allows for, and the reason in words."""
     if not windows:
         return [], "no schedule is known for the moment it started"
     opened = [window for window in windows if window.is_open_at(instance.started_at)]
-    if instance.ended_at is not None:
-        ran_through = [window for window in windows if window.overlap(instance) * 2 >= window.end - window.start]
-        if not opened:
-            if len(ran_through) == 1:
-                return [ran_through[0].occurrence_id], "it began long before, and ran through its time"
-            return [], "none was due when it started"
-        over_before = [w for w in opened if instance.ended_at < w.start - ENDED_BEFORE_MAX]
-        if len(over_before) == len(opened):
+    tried_out = [window for window in opened if _was_over_before(instance, window, seen)]
+    opened = [window for window in opened if window not in tried_out]
+    if not opened:
+        if tried_out:
             return [], "it was over before one was due"
-        opened = [window for window in opened if window not in over_before]
+        return _due_though_none_was(instance, meeting, windows)
     if len(opened) == 1:
         return _checked_by_overlap(instance, opened[0], windows)
-    if not opened:
-        return [], "none was due when it started"
-    return _choose(instance, opened)
+    return _choose(instance, meeting, opened)
+
+
+def _was_over_before(instance: RunInstance, window: _Window, seen: Seen) -> bool:
+    """A running that was over before the planned start was a try-out, unless registrants were in it already."""
+    allowed = ENDED_BEFORE_WITH_PEOPLE_MAX if seen.registrants else ENDED_BEFORE_MAX
+    return instance.ended_at is not None and instance.ended_at < window.start - allowed
+
+
+def _due_though_none_was(
+    instance: RunInstance, meeting: MeetingFacts, windows: Sequence[_Window]
+) -> tuple[list[str], str]:
+    """It began outside every window: as a restart of what had overrun, or long before and then ran through one."""
+    ran_through = [window for window in windows if window.overlap(instance) * 2 >= window.length]
+    if len(ran_through) == 1:
+        return [ran_through[0].occurrence_id], "it began long before, and ran through its time"
+    before = _running_before(instance, meeting)
+    if before is not None and before.ended_at is not None:
+        is_soon = instance.started_at - before.ended_at <= RESTART_AFTER_END_MAX
+        due, _ = due_by_schedule(before, meeting, windows) if is_soon else ([], "")
+        restarted = [w for w in windows if due == [w.occurrence_id] and instance.started_at <= w.end + LATE_MAX]
+        if restarted:
+            return due, "it began right after another instance of the same occurrence ended"
+    return [], "none was due when it started"
+
+
+def _running_before(instance: RunInstance, meeting: MeetingFacts) -> RunInstance | None:
+    """The instance of the meeting that ended last before this one began, if that was shortly before."""
+    earlier = [
+        (other.ended_at, other.started_at, other)
+        for other in meeting.instances
+        if other.ended_at is not None
+        and other.uuid != instance.uuid
+        and not other.is_practice
+        and other.started_at < instance.started_at
+        and timedelta(0) <= instance.started_at - other.ended_at <= RESTART_MAX
+    ]
+    return max(earlier, key=lambda found: (found[0], found[1], found[2].uuid))[2] if earlier else None
 
 
 def _checked_by_overlap(instance: RunInstance, only: _Window, windows: Sequence[_Window]) -> tuple[list[str], str]:
@@ -266,7 +360,7 @@ def _checked_by_overlap(instance: RunInstance, only: _Window, windows: Sequence[
         window
         for window in windows
         if window is not only
-        and window.overlap(instance) * 2 >= window.end - window.start
+        and window.overlap(instance) * 2 >= window.length
         and window.overlap(instance) > OVERLAP_DOMINANCE * only.overlap(instance)
     ]
     if others:
@@ -275,34 +369,63 @@ def _checked_by_overlap(instance: RunInstance, only: _Window, windows: Sequence[
     return [only.occurrence_id], "exactly one was due when it started"
 
 
-def _choose(instance: RunInstance, opened: Sequence[_Window]) -> tuple[list[str], str]:
-    """Several were due. Nearness of the start decides, and how long it then ran through each, if both agree."""
-    close = [window for window in opened if window.is_close_at(instance.started_at)]
-    ranked = sorted(opened, key=lambda window: window.overlap(instance), reverse=True)
-    first, second = ranked[0].overlap(instance), ranked[1].overlap(instance)
-    by_overlap = ranked[0] if first > OVERLAP_DOMINANCE * second else None
+def _choose(instance: RunInstance, meeting: MeetingFacts, opened: Sequence[_Window]) -> tuple[list[str], str]:
+    """Several were due. A running just before tells a restart; else the nearness of the start and the time it ran."""
+    before = _running_before(instance, meeting)
+    if before is not None:
+        due, _ = due_by_schedule(before, meeting, opened)
+        dropped = [w for w in opened if due == [w.occurrence_id] and _was_dropped(before, w)]
+        if dropped and instance.started_at < dropped[0].end:
+            return due, "several were due, and one of them had just been dropped"
+        opened = [window for window in opened if due != [window.occurrence_id]] or list(opened)
+        if len(opened) == 1:
+            return [opened[0].occurrence_id], "several were due, and the others had just been held"
     ids = [window.occurrence_id for window in opened]
+    close = [window for window in opened if window.is_close_at(instance.started_at)]
     if instance.ended_at is None:
         if len(close) == 1:
             return [close[0].occurrence_id], "several were due, and the start of one was near"
         return ids, "several were due when it started"
-    if by_overlap is not None and (by_overlap in close or not close):
-        return [by_overlap.occurrence_id], "several were due, and it ran through the time of one"
+    ranked = sorted(opened, key=lambda window: window.overlap(instance), reverse=True)
+    first, second = ranked[0], ranked[1]
+    if first.overlap(instance) > OVERLAP_DOMINANCE * second.overlap(instance) and (first in close or not close):
+        return [first.occurrence_id], "several were due, and it ran through the time of one"
     return ids, "several were due when it started"
 
 
-def _is_in_reach(
-    instance: RunInstance, occurrence_id: str, planned: Mapping[str, Planned], windows: Sequence[_Window]
-) -> bool:
-    """Whether people alone can show it: a host hours late is believable, another day is not."""
-    if occurrence_id not in planned:
-        return True
-    return any(
-        window.occurrence_id == occurrence_id
-        and window.start - VOTES_REACH_EARLY <= instance.started_at <= window.end + VOTES_REACH_LATE
-        and not (instance.ended_at is not None and instance.ended_at < window.start)
+def _was_dropped(before: RunInstance, window: _Window) -> bool:
+    """Whether an instance of an occurrence ended well before its planned end."""
+    return before.ended_at is not None and before.ended_at < window.end - CLOSE
+
+
+def _in_reach(
+    instance: RunInstance, meeting: MeetingFacts, windows: Sequence[_Window], voters: Sequence[Voter]
+) -> set[str]:
+    """What people alone can show: a host hours late is believable, another day hardly, a room closed before is not."""
+    if not windows:
+        return set(count_votes(voters))  # where no schedule is known at all, people are all there is
+    reached = {
+        window.occurrence_id
         for window in windows
-    )
+        if window.start - VOTES_REACH_EARLY <= instance.started_at <= window.end + VOTES_REACH_LATE
+        and not (instance.ended_at is not None and instance.ended_at < window.start - ENDED_BEFORE_WITH_PEOPLE_MAX)
+    }
+    return reached | _moved_informally(instance, meeting, windows, voters)
+
+
+def _moved_informally(
+    instance: RunInstance, meeting: MeetingFacts, windows: Sequence[_Window], voters: Sequence[Voter]
+) -> set[str]:
+    """The occurrence that was not held in its time, and whose people, nearly all of several, came days later."""
+    votes = count_votes(voters)
+    return {
+        window.occurrence_id
+        for window in windows
+        if window.end < instance.started_at <= window.end + VOTES_REACH_UNHELD
+        and len(voters) >= VOTERS_TO_MOVE
+        and 10 * votes[window.occurrence_id] >= 9 * len(voters)
+        and not any(window.is_open_at(other.started_at) for other in meeting.instances if other.uuid != instance.uuid)
+    }
 
 
 def _candidates(
@@ -331,6 +454,7 @@ class _Window:
     occurrence_id: str
     start: datetime
     end: datetime
+    known_since: datetime | None = None
 
     @classmethod
     def of(cls, planned: Planned, instance: RunInstance, meeting: MeetingFacts) -> _Window:
@@ -341,10 +465,15 @@ class _Window:
             or instance.duration_minutes
             or DURATION_DEFAULT_MINUTES
         )
-        return cls(planned.occurrence_id, planned.scheduled_start, planned.scheduled_start + timedelta(minutes=minutes))
+        end = planned.scheduled_start + timedelta(minutes=minutes)
+        return cls(planned.occurrence_id, planned.scheduled_start, end, planned.known_since)
+
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.start
 
     def is_open_at(self, moment: datetime) -> bool:
-        return self.start - EARLY_MAX <= moment <= self.end + LATE_MAX
+        return self.start - EARLY_MAX <= moment < self.end
 
     def is_close_at(self, moment: datetime) -> bool:
         return self.start - CLOSE <= moment < self.end

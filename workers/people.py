@@ -95,3 +95,29 @@ def participant_rows(connection: Row, person_id: str, ended_at: datetime | None)
             }
         )
     return rows
+
+
+def count_once(stays: Iterable[Row]) -> list[Row]:
+    """The stays of one person, each with `counts_from`: from when it adds to their time, so that nothing counts twice.
+
+    Two devices, a rejoin before the old connection was given up, a restart that overlaps the end of what it restarts:
+    a later stay adds only what earlier ones do not cover, and null when they cover all of it. A stay without an end
+    covers everything after it in its own instance, and nothing in another one.
+    """
+    counted: list[Row] = []
+    reached: datetime | None = None
+    open_in: set[str] = set()
+    for stay in sorted(stays, key=lambda row: (row["first_seen_at"], row["uuid"], row["connection_id"])):
+        joined_at, left_at = stay["joined_at"], stay["left_at"]
+        counts_from = joined_at
+        if joined_at is not None:
+            if reached is not None and reached > joined_at:
+                counts_from = reached
+            if stay["uuid"] in open_in or (left_at is not None and left_at <= counts_from):
+                counts_from = None
+            if left_at is None:
+                open_in.add(stay["uuid"])
+            elif reached is None or left_at > reached:
+                reached = left_at
+        counted.append(stay | {"counts_from": counts_from})
+    return counted

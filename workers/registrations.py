@@ -34,12 +34,15 @@ def read_history(history: str | None) -> list[StatusEntry]:
     return sorted(StatusEntry(*entry) for entry in json.loads(history or "[]"))
 
 
-def registrations_of(entries: Sequence[StatusEntry]) -> dict[str, Standing]:
+def registrations_of(entries: Sequence[StatusEntry], *, admits_to_all: bool = False) -> dict[str, Standing]:
     """A registrant's registration for each occurrence that any status names, and for all (`*`).
 
     A status that names no occurrence is about all of them: it also ends the registrations for particular ones. A
     registration for `*` that was cancelled for one date has a row for that date, which then speaks for it.
+    `admits_to_all` (registration type 1) says that being registered at all is being registered for every occurrence.
     """
+    if admits_to_all:
+        entries = [entry._replace(occurrence_ids=[EVERY_OCCURRENCE]) for entry in entries]
     named = {occurrence_id for entry in entries for occurrence_id in entry.occurrence_ids} - {EVERY_OCCURRENCE}
     registrations = {
         occurrence_id: standing_of([e for e in entries if {occurrence_id, EVERY_OCCURRENCE} & set(e.occurrence_ids)])

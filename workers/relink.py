@@ -7,21 +7,22 @@ participant, and not at all for meetings a batch does not touch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy import Connection
 
 from schema.store.rows import delete_rows, key_of, read_rows, write_rows
-from schema.store.tables import InstanceKey, read_instances_of, read_votes
-from workers.linking import Decision, MeetingFacts, RunInstance, Voter, Word, link_instances
+from schema.store.tables import Vote, read_instances_of, read_votes
+from workers.linking import Decision, MeetingFacts, RunInstance, Seen, Voter, Word, link_instances
 from workers.merge import Key, Row, decode_stamps
-from workers.schedule import NO_SCHEDULE_TYPES, occurrence_rows, read_statements
+from workers.schedule import occurrence_rows, read_statements
 
 MeetingKey = tuple[str, int]
 BY_MEETING = ("account_id", "meeting_id")
 BY_INSTANCE = ("account_id", "uuid")
+NEIGHBOUR_MAX = timedelta(days=4)  # instances further apart than this do not bear on each other's links
 Tables = Mapping[str, Mapping[Key, Row]]
 
 
@@ -29,21 +30,25 @@ Tables = Mapping[str, Mapping[Key, Row]]
 class Touched:
     """What a batch changed that links may rest on, by key."""
 
-    instances: set[Key]
-    meetings: set[Key]
-    registrants: Sequence[tuple[str, int, str]]
+    runs: set[Key]  # instances that began, ended or turned out to be something else; they bear on their neighbours
+    instances: set[Key]  # instances in which new people were seen, or about which somebody said something
+    meetings: set[Key]  # meetings whose schedule changed
+    registrants: Sequence[tuple[str, int, str]]  # people whose registration changed
 
 
 def relink(connection: Connection, touched: Touched, merged: Tables, now: datetime) -> dict[Key, Row]:
     """Decide again where the evidence changed; returns the rows of `instance` whose link is not what it was."""
     seen_in = read_instances_of(connection, touched.registrants) if touched.registrants else []
-    if not (touched.instances or touched.meetings or seen_in):
+    wanted = {*touched.runs, *touched.instances, *seen_in}
+    if not (wanted or touched.meetings):
         return {}
-    instances = _read_instances(connection, touched, seen_in, merged)
-    meetings = _read_meetings(connection, instances, touched)
-    _write_occurrences(connection, meetings, instances, touched, now)
-    decisions = _decide(connection, instances, meetings)
-    return _write_decisions(connection, instances, decisions, now)
+    instances = _read_instances(connection, wanted, touched.meetings, merged.get("instance", {}))
+    meetings = _read_meetings(connection, instances, touched.meetings)
+    concerned = _concerned(instances, wanted, touched)
+    decisions = _decide(connection, concerned, instances, meetings)
+    decided = _write_decisions(connection, instances, decisions, now)
+    _write_occurrences(connection, meetings, {**instances, **decided}, now)
+    return decided
 
 
 @dataclass
@@ -55,25 +60,42 @@ class _Meeting:
 
 
 def _read_instances(
-    connection: Connection, touched: Touched, seen_in: Iterable[InstanceKey], merged: Tables
+    connection: Connection, wanted: set[Key], meetings: set[Key], own: Mapping[Key, Row]
 ) -> dict[Key, Row]:
-    """The rows to decide: as merged in this batch where they are, else as kept."""
-    own = merged.get("instance", {})
-    wanted = {*touched.instances, *seen_in}
-    rows = read_rows(connection, "instance", sorted(wanted - own.keys()))
-    rows += read_rows(connection, "instance", sorted(touched.meetings), by=BY_MEETING)
-    found = {key_of("instance", row): row | {"stamps": decode_stamps("instance", row)} for row in rows}
-    for key, row in own.items():
-        if key in wanted or (row["account_id"], row.get("meeting_id")) in touched.meetings:
-            found[key] = row
-    return found
+    """Every instance of the meetings concerned: as merged in this batch where they are, else as kept."""
+    found = {key_of("instance", row): row for row in read_rows(connection, "instance", sorted(wanted - own.keys()))}
+    found |= own
+    concerned = {
+        *meetings,
+        *((found[key]["account_id"], found[key].get("meeting_id")) for key in wanted & found.keys()),
+    }
+    for row in read_rows(connection, "instance", concerned, by=BY_MEETING):
+        found.setdefault(key_of("instance", row), row)
+    return {
+        key: row if key in own else row | {"stamps": decode_stamps("instance", row)}
+        for key, row in found.items()
+        if key in wanted or (row["account_id"], row.get("meeting_id")) in concerned
+    }
 
 
-def _read_meetings(connection: Connection, instances: Mapping[Key, Row], touched: Touched) -> dict[Key, _Meeting]:
-    wanted = sorted(
-        {(row["account_id"], row["meeting_id"]) for row in instances.values() if row.get("meeting_id") is not None}
-        | {(str(key[0]), int(key[1])) for key in touched.meetings}
-    )
+def _concerned(instances: Mapping[Key, Row], wanted: set[Key], touched: Touched) -> set[Key]:
+    """The instances to decide: those touched, those of a touched schedule, and those that ran about the same time."""
+    beside: set[Key] = set()
+    for run in touched.runs:
+        row = instances[run]
+        beside |= {
+            key
+            for key, other in instances.items()
+            if (other["account_id"], other.get("meeting_id")) == (row["account_id"], row.get("meeting_id"))
+            and abs(other["started_at"] - row["started_at"]) <= NEIGHBOUR_MAX
+        }
+    planned = {key for key, row in instances.items() if (row["account_id"], row.get("meeting_id")) in touched.meetings}
+    return (wanted & instances.keys()) | beside | planned
+
+
+def _read_meetings(connection: Connection, instances: Mapping[Key, Row], touched: set[Key]) -> dict[Key, _Meeting]:
+    named = {(row["account_id"], row["meeting_id"]) for row in instances.values() if row.get("meeting_id") is not None}
+    wanted = sorted({*named, *touched})
     statements: dict[Key, list[Row]] = {}
     for row in read_rows(connection, "occurrence_history", wanted, by=BY_MEETING):
         statements.setdefault((row["account_id"], row["meeting_id"]), []).append(row)
@@ -94,26 +116,18 @@ def _read_meetings(connection: Connection, instances: Mapping[Key, Row], touched
 
 
 def _write_occurrences(
-    connection: Connection,
-    meetings: Mapping[Key, _Meeting],
-    instances: Mapping[Key, Row],
-    touched: Touched,
-    now: datetime,
+    connection: Connection, meetings: Mapping[Key, _Meeting], instances: Mapping[Key, Row], now: datetime
 ) -> None:
-    """The rows of `occurrence` that follow from the schedule, where it or the instances of the meeting changed."""
-    running = {(row["account_id"], row.get("meeting_id")) for key, row in instances.items() if key in touched.instances}
-    wanted = sorted(key for key in meetings if key in touched.meetings or key in running)
-    existing: dict[Key, dict[Key, Row]] = {key: {} for key in wanted}
-    for row in read_rows(connection, "occurrence", wanted, by=BY_MEETING):
+    """The rows of `occurrence` that follow from the schedule and from the instances linked to it."""
+    existing: dict[Key, dict[Key, Row]] = {key: {} for key in meetings}
+    for row in read_rows(connection, "occurrence", meetings, by=BY_MEETING):
         existing[row["account_id"], row["meeting_id"]][key_of("occurrence", row)] = row
-    ran = _all_instances(
-        connection, [key for key in wanted if meetings[key].row.get("type") in NO_SCHEDULE_TYPES], instances
-    )
+    by_meeting = _by_meeting(instances)
     written: list[Row] = []
     gone: list[Key] = []
-    for key in wanted:
-        meeting = meetings[key]
-        rows = occurrence_rows(key[0], meeting.row, meeting.facts.statements, ran.get(key, ()))
+    for key, meeting in meetings.items():
+        ran = [instances[instance] for instance in by_meeting.get(key, ())]
+        rows = occurrence_rows(key[0], meeting.row, meeting.facts.statements, ran)
         after = {key_of("occurrence", row): row for row in rows}
         for row_key, row in after.items():
             before = existing[key].get(row_key)
@@ -124,53 +138,58 @@ def _write_occurrences(
     write_rows(connection, "occurrence", written)
 
 
-def _all_instances(connection: Connection, meetings: Sequence[Key], current: Mapping[Key, Row]) -> dict[Key, list[Row]]:
-    """Every instance of these meetings, by meeting, as merged in this batch where they are."""
-    rows = {key_of("instance", row): row for row in read_rows(connection, "instance", meetings, by=BY_MEETING)}
-    wanted = set(meetings)
-    rows |= {key: row for key, row in current.items() if (row["account_id"], row.get("meeting_id")) in wanted}
-    by_meeting: dict[Key, list[Row]] = {}
-    for row in rows.values():
-        by_meeting.setdefault((row["account_id"], row["meeting_id"]), []).append(row)
+def _by_meeting(instances: Mapping[Key, Row]) -> dict[Key, list[Key]]:
+    by_meeting: dict[Key, list[Key]] = {}
+    for key, row in instances.items():
+        by_meeting.setdefault((row["account_id"], row.get("meeting_id")), []).append(key)
     return by_meeting
 
 
 def _decide(
-    connection: Connection, instances: Mapping[Key, Row], meetings: Mapping[Key, _Meeting]
+    connection: Connection, concerned: set[Key], instances: Mapping[Key, Row], meetings: Mapping[Key, _Meeting]
 ) -> dict[Key, Decision]:
-    """The decision for each of these instances, by key."""
-    words = read_rows(connection, "link_statement", sorted(instances), by=BY_INSTANCE)
+    """The decision for each instance concerned, by key."""
     said: dict[str, dict[Key, Word]] = {"operator": {}, "zoom": {}}
-    for word in words:
+    for word in read_rows(connection, "link_statement", sorted(concerned), by=BY_INSTANCE):
         if word["occurrence_id"] is not None:
             said[word["source"]][word["account_id"], word["uuid"]] = _word(word)
-    voters = _read_voters(connection, instances)
-    by_meeting: dict[Key, list[Key]] = {}
-    for key, row in instances.items():
-        by_meeting.setdefault((row["account_id"], row.get("meeting_id")), []).append(key)
+    seen = _read_seen(connection, {key: instances[key] for key in sorted(concerned)})
     decisions: dict[Key, Decision] = {}
-    for meeting_key, keys in by_meeting.items():
+    for meeting_key, keys in _by_meeting(instances).items():
+        runs = {key: _run(instances[key]) for key in keys}
         meeting = meetings.get(meeting_key)
+        facts = replace(meeting.facts, instances=tuple(runs.values())) if meeting else MeetingFacts()
+        here = [key for key in keys if key in concerned]
         decided = link_instances(
-            [_run(instances[key]) for key in keys],
-            meeting.facts if meeting else MeetingFacts(),
-            {key[1]: voters[key] for key in keys},
-            {key[1]: said["operator"][key] for key in keys if key in said["operator"]},
-            {key[1]: said["zoom"][key] for key in keys if key in said["zoom"]},
+            [runs[key] for key in here],
+            facts,
+            {key[1]: seen[key] for key in here},
+            {key[1]: said["operator"][key] for key in here if key in said["operator"]},
+            {key[1]: said["zoom"][key] for key in here if key in said["zoom"]},
         )
-        decisions |= {key: decided[key[1]] for key in keys}
+        decisions |= {key: decided[key[1]] for key in here}
     return decisions
 
 
-def _read_voters(connection: Connection, instances: Mapping[Key, Row]) -> dict[Key, list[Voter]]:
-    """The people in each instance whose registration names occurrences and stood when the instance started."""
-    named: dict[Key, dict[str, set[str]]] = {key: {} for key in instances}
-    for vote in read_votes(connection, [(key[0], key[1]) for key in sorted(instances)]):
-        key = (vote.account_id, vote.uuid)
-        started_at = instances[key].get("started_at")
-        if vote.until is None or started_at is None or vote.until > started_at:
-            named[key].setdefault(vote.registrant_id, set()).add(vote.occurrence_id)
-    return {key: [Voter(name, frozenset(ids)) for name, ids in people.items()] for key, people in named.items()}
+def _read_seen(connection: Connection, instances: Mapping[Key, Row]) -> dict[Key, Seen]:
+    """The registrants in each instance, and what the registrations that stood when it started name."""
+    people: dict[Key, dict[str, list[Vote]]] = {key: {} for key in instances}
+    for vote in read_votes(connection, [(key[0], key[1]) for key in instances]):
+        people[vote.account_id, vote.uuid].setdefault(vote.registrant_id, []).append(vote)
+    return {
+        key: Seen(len(found), [_voter(name, votes, instances[key]) for name, votes in found.items()])
+        for key, found in people.items()
+    }
+
+
+def _voter(registrant_id: str, votes: Iterable[Vote], instance: Row) -> Voter:
+    standing = [
+        vote
+        for vote in votes
+        if vote.occurrence_id is not None and (vote.until is None or vote.until > instance["started_at"])
+    ]
+    since = min((vote.since for vote in standing if vote.since is not None), default=None)
+    return Voter(registrant_id, frozenset(str(vote.occurrence_id) for vote in standing), since)
 
 
 def _write_decisions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
@@ -13,7 +13,8 @@ from schema.tables import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
 SINGLE_SESSION_TYPES = frozenset({5, 2})  # one session: https://developers.zoom.us/docs/api/meetings/, field `type`
 NO_SCHEDULE_TYPES = frozenset({6, 3, 1, 4, 7, 0, 10})  # no fixed time: each running is an occurrence of its own
 
-AVAILABLE, DELETED, RETIRED = "available", "deleted", "retired"
+AVAILABLE, DELETED, RETIRED, UNKNOWN = "available", "deleted", "retired", "unknown"
+CERTAINTY = ("confirmed", "observed", "inferred")  # of links, most certain first
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Planned:
     original_start: datetime | None
     moves: int = 0
     is_deleted_with_series: bool = False
+    known_since: datetime | None = None  # when Zoom first stated it; None when it may always have been planned
 
 
 def read_statements(rows: Iterable[Mapping[str, Any]]) -> list[Statement]:
@@ -101,6 +103,7 @@ def _new(statement: Statement) -> Planned:
         duration_minutes=statement.duration_minutes,
         status=_status(statement, AVAILABLE),
         original_start=statement.scheduled_start,
+        known_since=statement.stated_at,
     )
 
 
@@ -117,6 +120,7 @@ def _changed(known: Planned, statement: Statement) -> Planned:
         original_start=known.original_start or start,
         moves=known.moves + has_moved,
         is_deleted_with_series=known.is_deleted_with_series and statement.source == "mentioned",
+        known_since=known.known_since,
     )
 
 
@@ -133,22 +137,15 @@ def _status(statement: Statement, known: str) -> str:
 def occurrence_rows(
     account_id: str, meeting: Mapping[str, Any], statements: Iterable[Statement], instances: Iterable[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The rows of `occurrence` a meeting has now. Zoom names none where there is one session, or no fixed schedule."""
-    type_ = meeting.get("type")
-    planned = schedule_at(statements)
-    single = planned.pop(SINGLE_OCCURRENCE, None)
-    if type_ in SINGLE_SESSION_TYPES:
-        start = meeting.get("scheduled_start")
-        duration = meeting.get("duration_minutes")
-        planned = {
-            SINGLE_OCCURRENCE: single or Planned(SINGLE_OCCURRENCE, start, duration, AVAILABLE, start),
-        }
-    elif type_ in NO_SCHEDULE_TYPES:
-        planned = {
-            instance["uuid"]: Planned(instance["uuid"], None, None, AVAILABLE, None)
-            for instance in instances
-            if not instance.get("is_practice")
-        }
+    """The rows of `occurrence` a meeting has now: as planned, and as held by the instances linked to each."""
+    held: dict[str, list[Mapping[str, Any]]] = {}
+    for instance in instances:
+        if instance.get("occurrence_id") is not None:
+            held.setdefault(instance["occurrence_id"], []).append(instance)
+    planned = _planned_now(meeting, statements)
+    for occurrence_id in sorted(held.keys() - planned.keys()):  # Zoom never told when it was planned
+        status = AVAILABLE if meeting.get("type") in NO_SCHEDULE_TYPES else UNKNOWN
+        planned[occurrence_id] = Planned(occurrence_id, None, None, status, None)
     return [
         {
             "account_id": account_id,
@@ -159,6 +156,30 @@ def occurrence_rows(
             "status": occurrence.status,
             "original_start": occurrence.original_start,
             "moves": occurrence.moves,
+            **_as_held(held.get(occurrence.occurrence_id, ())),
         }
         for occurrence in planned.values()
     ]
+
+
+def _planned_now(meeting: Mapping[str, Any], statements: Iterable[Statement]) -> dict[str, Planned]:
+    """What is planned. Zoom names no occurrence where there is one session, and plans none where no time is fixed."""
+    planned = schedule_at(statements)
+    single = planned.pop(SINGLE_OCCURRENCE, None)
+    if meeting.get("type") in SINGLE_SESSION_TYPES:
+        start, duration = meeting.get("scheduled_start"), meeting.get("duration_minutes")
+        return {SINGLE_OCCURRENCE: single or Planned(SINGLE_OCCURRENCE, start, duration, AVAILABLE, start)}
+    return {} if meeting.get("type") in NO_SCHEDULE_TYPES else planned
+
+
+def _as_held(instances: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How an occurrence was held: by how many instances, from when until when, and how sure the least sure link is."""
+    starts: list[datetime] = [instance["started_at"] for instance in instances]
+    ends: list[datetime | None] = [instance.get("ended_at") for instance in instances]
+    states = [CERTAINTY.index(instance["link_state"]) for instance in instances]
+    return {
+        "instances": len(instances),
+        "held_from": min(starts, default=None),
+        "held_until": None if None in ends else max((end for end in ends if end is not None), default=None),
+        "link_state": CERTAINTY[max(states)] if states else None,
+    }

@@ -88,7 +88,7 @@ def is_infrastructure_failure(error: BaseException) -> bool:
 
 
 def _postgres_engine(url: URL, durable: bool, statement_seconds: float | None) -> Engine:
-    options = ["-c timezone=UTC"]
+    options = ["-c timezone=UTC", "-c jit=off"]  # compiling costs more than any query here
     if not durable:
         options.append("-c synchronous_commit=off")
     if statement_seconds is not None:

@@ -18,34 +18,33 @@ InstanceKey = tuple[str, str]  # account_id, uuid
 
 
 class Vote(NamedTuple):
-    """A registrant seen in an instance, and one occurrence the registration names."""
+    """A registrant seen in an instance, and one occurrence the registration names; None where it names none."""
 
     account_id: str
     uuid: str
     registrant_id: str
-    occurrence_id: str
+    occurrence_id: str | None
+    since: datetime | None
     until: datetime | None
 
 
 _VOTES = (
-    "SELECT c.registrant_id, r.occurrence_id, r.until FROM ("
+    "SELECT c.registrant_id, r.occurrence_id, r.since, r.until FROM ("
     "SELECT DISTINCT account_id, meeting_id, registrant_id FROM connection "
     "WHERE account_id = ? AND uuid = ? AND registrant_id IS NOT NULL ORDER BY registrant_id LIMIT ?) c "
-    "JOIN registration r ON r.account_id = c.account_id AND r.meeting_id = c.meeting_id "
-    "AND r.registrant_id = c.registrant_id "
-    "WHERE r.occurrence_id <> ? AND r.status <> 'pending' AND r.since IS NOT NULL"
+    "LEFT JOIN registration r ON r.account_id = c.account_id AND r.meeting_id = c.meeting_id "
+    "AND r.registrant_id = c.registrant_id AND r.occurrence_id <> ? AND r.status <> 'pending' AND r.since IS NOT NULL"
 )
 
 
 def read_votes(connection: Connection, instances: Iterable[InstanceKey]) -> list[Vote]:
-    """Which occurrences the registrations of the people in these instances name; `*` is not named here."""
+    """The registrants seen in these instances, VOTERS_MAX of each, and which occurrences their registrations name."""
     votes: list[Vote] = []
     query = _VOTES.replace("?", "%s") if is_postgres(connection) else _VOTES
     for account_id, uuid in instances:
-        for registrant_id, occurrence_id, until in connection.exec_driver_sql(
-            query, (account_id, uuid, VOTERS_MAX, EVERY_OCCURRENCE)
-        ):
-            votes.append(Vote(account_id, uuid, registrant_id, occurrence_id, as_moment(until)))
+        parameters = (account_id, uuid, VOTERS_MAX, EVERY_OCCURRENCE)
+        for registrant_id, occurrence_id, since, until in connection.exec_driver_sql(query, parameters):
+            votes.append(Vote(account_id, uuid, registrant_id, occurrence_id, as_moment(since), as_moment(until)))
     return votes
 
 
@@ -82,3 +81,16 @@ def close_open_stays(connection: Connection, instance: InstanceKey, ended_at: da
     end, moment = moment_parameter(connection, ended_at), moment_parameter(connection, now)
     query = _CLOSE_STAYS.format(mark=mark, true=true, end=mark)
     connection.exec_driver_sql(query, (end, end, moment, *instance))
+
+
+def read_stays_that_may_overlap(connection: Connection, account_id: str, uuids: Sequence[str]) -> list[dict[str, Any]]:
+    """The stays, in these instances, of people who have more than one there."""
+    marks = ", ".join(["%s" if is_postgres(connection) else "?"] * len(uuids))
+    mark = marks[0] if marks[0] == "?" else "%s"
+    query = (
+        f"SELECT * FROM participant WHERE account_id = {mark} AND uuid IN ({marks}) AND person_id IN ("
+        f"SELECT person_id FROM participant WHERE account_id = {mark} AND uuid IN ({marks}) "
+        "GROUP BY person_id HAVING count(*) > 1)"
+    )
+    rows = connection.exec_driver_sql(query, (account_id, *uuids, account_id, *uuids))
+    return [from_sqlite("participant", list(row)) if mark == "?" else dict(row._mapping) for row in rows]

@@ -508,10 +508,21 @@ def upgrade() -> None:
             "status",
             sa.Text(),
             nullable=True,
-            comment="available, deleted, or retired when an edit of the series replaced it",
+            comment="available, deleted, retired (an edit of the series replaced it) or unknown (a link names it, Zoom never did)",
         ),
         sa.Column("original_start", UtcDateTime(), nullable=True, comment="planned start as first stated, UTC"),
         sa.Column("moves", sa.Integer(), nullable=True, comment="how often its planned start was changed"),
+        sa.Column("instances", sa.Integer(), nullable=True, comment="how many instances are linked to it"),
+        sa.Column(
+            "held_from",
+            UtcDateTime(),
+            nullable=True,
+            comment="start of its first instance, UTC; null when it was not held",
+        ),
+        sa.Column(
+            "held_until", UtcDateTime(), nullable=True, comment="end of its last instance, UTC; null while one runs"
+        ),
+        sa.Column("link_state", sa.Text(), nullable=True, comment="least certain link_state among its instances"),
         sa.Column(
             "updated_at",
             UtcDateTime(),
@@ -622,6 +633,12 @@ def upgrade() -> None:
             comment="who it was within the meeting: registrant:, user:, email: or connection: and an id",
         ),
         sa.Column(
+            "counts_from",
+            UtcDateTime(),
+            nullable=True,
+            comment="when the stay begins to add to the person's time, UTC; null when their other stays cover it",
+        ),
+        sa.Column(
             "updated_at",
             UtcDateTime(),
             nullable=True,
@@ -630,6 +647,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "uuid", "connection_id", "first_seen_at"),
     )
     with op.batch_alter_table("participant", schema=None) as batch_op:
+        batch_op.create_index(
+            "participant_email",
+            ["account_id", "meeting_id", "email"],
+            unique=False,
+            sqlite_where=sa.text("email IS NOT NULL"),
+            postgresql_where=sa.text("email IS NOT NULL"),
+        )
+        batch_op.create_index("participant_person", ["account_id", "uuid", "person_id"], unique=False)
         batch_op.create_index("participant_registrant", ["account_id", "meeting_id", "registrant_id"], unique=False)
         batch_op.create_index("participant_updated", ["updated_at"], unique=False)
 
@@ -762,6 +787,12 @@ def downgrade() -> None:
     with op.batch_alter_table("participant", schema=None) as batch_op:
         batch_op.drop_index("participant_updated")
         batch_op.drop_index("participant_registrant")
+        batch_op.drop_index("participant_person")
+        batch_op.drop_index(
+            "participant_email",
+            sqlite_where=sa.text("email IS NOT NULL"),
+            postgresql_where=sa.text("email IS NOT NULL"),
+        )
 
     op.drop_table("participant")
     with op.batch_alter_table("occurrence_history", schema=None) as batch_op:

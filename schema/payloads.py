@@ -18,6 +18,8 @@ Number = int | float | str | None  # Zoom writes numbers as numbers in some even
 MEETING_ID_MAX = 2**63 - 1
 MINUTES_MAX = 60 * 24 * 366
 TEXT_CHARACTERS_MAX = 4000
+LEAVE_REASON_CHARACTERS_MAX = 200
+_REASON = re.compile(r"\bReason\s*:\s*(.*)\Z", re.DOTALL | re.IGNORECASE)
 _UNSTORABLE_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
@@ -181,6 +183,16 @@ def read_email(value: str | None) -> str | None:
     """Read an address; addresses are compared in lower case."""
     text = read_text(value.strip()) if value else None
     return text.lower() if text else None
+
+
+def read_leave_reason(text: str | None, name: str | None) -> str | None:
+    """Zoom's reason for a leave, without the name it is told with: `Jill left the meeting.<br>Reason: ...`."""
+    if not text:
+        return None
+    told = _REASON.search(text)
+    if told is not None:
+        return told.group(1).strip()[:LEAVE_REASON_CHARACTERS_MAX] or None
+    return None if name and name in text else text[:LEAVE_REASON_CHARACTERS_MAX]
 
 
 def to_milliseconds(moment: datetime) -> int:

@@ -19,6 +19,7 @@ from schema.store.health import note_validation
 from webhook.health import blueprint as health
 from webhook.intake import Answer, Intake
 from webhook.keeper import Keeper
+from webhook.pages import add_pages
 from workers.queue import Doorbell
 
 WEBHOOK_PATH = "/webhook"
@@ -41,16 +42,18 @@ def create_app(settings: Settings | None = None) -> Flask:
         raise ConfigurationError("REDIS_URL is not set. `joinlog up` starts a Redis server of its own.")
     database = Database(settings.database_url, statement_seconds=STATEMENT_SECONDS_MAX)
     doorbell = Doorbell(settings.redis_url, settings.signing_keys)
+    keeper = Keeper(database, when_kept=doorbell.ring)
     intake = Intake(
         secrets=settings.zoom_secrets,
         tolerance_seconds=settings.signature_tolerance_seconds,
-        keeper=Keeper(database, when_kept=doorbell.ring),
+        keeper=keeper,
         when_validated=lambda fingerprint, now: note_validation(database, fingerprint, now),
     )
     app = Flask("webhook", root_path=str(Path(__file__).parent))
     app.config.update(MAX_FORM_MEMORY_SIZE=FORM_BYTES_MAX)
-    app.extensions["joinlog"] = {"settings": settings, "database": database, "doorbell": doorbell}
+    app.extensions["joinlog"] = {"settings": settings, "database": database, "doorbell": doorbell, "keeper": keeper}
     app.register_blueprint(health)
+    add_pages(app, settings, database)
 
     @app.route(
         WEBHOOK_PATH, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], provide_automatic_options=False

@@ -20,6 +20,7 @@ from schema.payloads import (
     ScheduledOccurrence,
     from_milliseconds,
     read_email,
+    read_leave_reason,
     read_minutes,
     read_moment,
     read_text,
@@ -29,7 +30,6 @@ from schema.payloads import (
 from schema.tables import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
 from workers.merge import CLEARED, Fact, as_union
 
-LEAVE_REASON_CHARACTERS_MAX = 200
 MENTION_MS = 0  # what a live event says in passing about its meeting only fills gaps
 
 
@@ -203,9 +203,9 @@ def participant_left(event: Event) -> Facts:
     """One connection went."""
     participant = _participant(event)
     left_at = read_moment(participant.leave_time) or event.at
-    reason = (participant.leave_reason or "")[:LEAVE_REASON_CHARACTERS_MAX]
-    yield from _presence(event, left_at, leaves=as_union([to_milliseconds(left_at), reason]))
-    yield _participant_line(event, "left", detail=reason or None)
+    reason = read_leave_reason(participant.leave_reason, participant.user_name)
+    yield from _presence(event, left_at, leaves=as_union([to_milliseconds(left_at), reason or ""]))
+    yield _participant_line(event, "left", detail=reason)
 
 
 def participant_bound(event: Event) -> Facts:

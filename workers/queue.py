@@ -55,6 +55,7 @@ class SignedJson:
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._signer = Signer(list(keys), salt="joinlog.queue")
+        self.__qualname__ = type(self).__qualname__  # RQ's worker names its serializer as if it were a class
 
     def dumps(self, obj: Any, /) -> bytes:
         """Serialise and sign."""

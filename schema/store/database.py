@@ -69,6 +69,24 @@ class Database:
         with self._writing.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             yield connection
 
+    @contextmanager
+    def scratch(self) -> Iterator[Connection]:
+        """A connection of its own on which temporary tables can live over several transactions.
+
+        On SQLite its transactions begin as readers: filling temporary tables holds nobody up.
+        """
+        with self._reading.connect() as connection:
+            if not self.is_postgres:
+                connection.exec_driver_sql("PRAGMA query_only=0")
+                connection.commit()
+            try:
+                yield connection
+            finally:
+                connection.rollback()
+                if not self.is_postgres:
+                    connection.exec_driver_sql("PRAGMA query_only=1")
+                    connection.commit()
+
     def close(self) -> None:
         """Give every connection back to the database server."""
         self._writing.dispose()

@@ -107,8 +107,8 @@ def claim(connection: Connection, limit: int) -> list[Claimed]:
     """Take up to `limit` pending events, oldest first, that no other worker holds, until this transaction ends."""
     query = f"SELECT {_CLAIM_COLUMNS} FROM inbox_event e WHERE e.state = 'pending' ORDER BY e.id LIMIT "
     if is_postgres(connection):
-        return _claimed(connection.exec_driver_sql(query + "%s FOR UPDATE SKIP LOCKED", (limit,)))
-    return _claimed(connection.exec_driver_sql(query + "?", (limit,)))
+        return claimed_from(connection.exec_driver_sql(query + "%s FOR UPDATE SKIP LOCKED", (limit,)))
+    return claimed_from(connection.exec_driver_sql(query + "?", (limit,)))
 
 
 def claim_again(connection: Connection, keys: Sequence[InboxKey]) -> list[Claimed]:
@@ -119,16 +119,17 @@ def claim_again(connection: Connection, keys: Sequence[InboxKey]) -> list[Claime
             "JOIN inbox_event e USING (account_id, id) WHERE e.state = 'pending' ORDER BY e.id "
             "FOR UPDATE OF e SKIP LOCKED"
         )
-        return _claimed(connection.exec_driver_sql(query, ([key[0] for key in keys], [key[1] for key in keys])))
+        return claimed_from(connection.exec_driver_sql(query, ([key[0] for key in keys], [key[1] for key in keys])))
     query = (
         f"SELECT {_CLAIM_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN inbox_event e "
         "WHERE e.account_id = json_extract(wanted.value, '$[0]') AND e.id = json_extract(wanted.value, '$[1]') "
         "AND e.state = 'pending' ORDER BY e.id"
     )
-    return _claimed(connection.exec_driver_sql(query, (json.dumps(keys),)))
+    return claimed_from(connection.exec_driver_sql(query, (json.dumps(keys),)))
 
 
-def _claimed(rows: Iterable[Any]) -> list[Claimed]:
+def claimed_from(rows: Iterable[Any]) -> list[Claimed]:
+    """Rows of the columns a claim reads, on either database."""
     return [
         Claimed(account, id_, key, kind, as_moment(event_ts), as_moment(received) or _EPOCH, body)
         for account, id_, key, kind, event_ts, received, body in rows
@@ -165,13 +166,15 @@ def lock_meetings(connection: Connection, buckets: Iterable[int]) -> None:
     """
     if is_postgres(connection):
         connection.exec_driver_sql(
-            "SELECT pg_advisory_xact_lock(%s, bucket) FROM (SELECT unnest(%s::int[]) AS bucket ORDER BY 1) AS buckets",
-            (_LOCK_SPACE, sorted(set(buckets))),
+            "SELECT pg_advisory_xact_lock_shared(%s, %s), (SELECT count(pg_advisory_xact_lock(%s, bucket)) FROM "
+            "(SELECT unnest(%s::int[]) AS bucket ORDER BY 1) AS buckets)",
+            (LOCK_SPACE, DRAIN_LOCK, LOCK_SPACE, sorted(set(buckets))),
         )
 
 
 MEETING_BUCKETS = 1024
-_LOCK_SPACE = 0x4A4C  # "JL": keeps these advisory locks apart from anybody else's in the same database
+DRAIN_LOCK = -1  # every drain shares it; a rebuild takes it alone while it swaps the tables
+LOCK_SPACE = 0x4A4C  # "JL": keeps these advisory locks apart from anybody else's in the same database
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

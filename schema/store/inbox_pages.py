@@ -97,7 +97,7 @@ def _condition(choice: Choice) -> tuple[str, list[Any]]:
 
 def _run(connection: Connection, query: str, values: tuple[Any, ...]) -> Sequence[Any]:
     text = query.replace("?", "%s") if is_postgres(connection) else query
-    return connection.exec_driver_sql(text, values).tuples().all()
+    return connection.exec_driver_sql(text, values).all()
 
 
 def _line(row: Any) -> InboxLine:

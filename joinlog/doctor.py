@@ -1,0 +1,224 @@
+"""`joinlog doctor`: what is configured and running, what is not, and how to mend it.
+
+Each check says `ok`, `warn` (works, and somebody should look) or `fail` (events are not taken, or not applied).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import click
+from redis.exceptions import RedisError
+from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
+
+from joinlog.redis_server import redis_url_of
+from joinlog.up import what_is_missing
+from schema.migrate import applied_revision, newest_revision
+from schema.settings import KEY_BYTES_MIN, KEY_FILE, ConfigurationError, Settings, read_settings, without_password
+from schema.store.database import Database
+from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version
+from webhook.intake import fingerprint
+from workers.clock import last_heartbeat
+from workers.queue import connect, open_queue
+
+LAG_SECONDS_WARN = 60
+LAG_SECONDS_FAIL = 300
+VALIDATION_INTERVAL = timedelta(hours=72)  # Zoom's own
+VALIDATION_LATE = VALIDATION_INTERVAL + timedelta(hours=2)
+VALIDATION_MISSING = 2 * VALIDATION_INTERVAL
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+_STYLES = {OK: "green", WARN: "yellow", FAIL: "bold red"}
+
+
+class Finding(NamedTuple):
+    """What one check found; `mend` says what to do unless it is ok."""
+
+    check: str
+    level: str
+    says: str
+    mend: str = ""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="A JSON list of check, level, says and mend.")
+def doctor(as_json: bool) -> None:
+    """Tell what is misconfigured and how to mend it. Exit code 1 when something fails."""
+    findings = list(examine(read_settings(), datetime.now(UTC)))
+    if as_json:
+        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2, ensure_ascii=False))
+    else:
+        show(findings, Console(highlight=False, soft_wrap=True))
+    sys.exit(1 if any(finding.level == FAIL for finding in findings) else 0)
+
+
+def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Every check, in the order in which they are worth mending."""
+    yield look_at_secrets(settings)
+    yield look_at_key(settings)
+    yield look_at_address(settings)
+    yield from _look_at_database(settings, now)
+    yield from _look_at_redis(settings, now)
+    missing = what_is_missing(settings)
+    yield (
+        Finding("web", OK, f"answers on port {settings.port}, ready")
+        if missing is None
+        else Finding("web", WARN, missing, "start `joinlog web` here (or `joinlog up`); elsewhere it may well be fine")
+    )
+
+
+def look_at_secrets(settings: Settings) -> Finding:
+    """Is there a secret token to verify with?"""
+    count = len(settings.zoom_secrets)
+    if count:
+        return Finding("secret token", OK, f"{count} set")
+    return Finding(
+        "secret token",
+        WARN if settings.is_loopback else FAIL,
+        "ZOOM_WEBHOOK_SECRET_TOKEN is not set: `joinlog up` plays a demo, `joinlog web` refuses to start",
+        "copy the Secret Token from the page Access (or Features) of your app in the Zoom Marketplace",
+    )
+
+
+def look_at_key(settings: Settings) -> Finding:
+    """Is there a key to sign page links and jobs with?"""
+    try:
+        keys = settings.signing_keys
+    except ConfigurationError as error:
+        return Finding("secret key", FAIL, str(error).split(".")[0], str(error).rpartition(": ")[2])
+    if settings.secret_key is None:
+        return Finding("secret key", OK, f"{KEY_FILE} in this folder, enough on one machine")
+    if min(len(key) for key in keys) < KEY_BYTES_MIN:
+        return Finding(
+            "secret key", WARN, "SECRET_KEY is short enough to be guessed", "use 32 random characters or more"
+        )
+    return Finding("secret key", OK, f"SECRET_KEY, {len(keys)} set")
+
+
+def look_at_address(settings: Settings) -> Finding:
+    """Can Zoom reach this server?"""
+    if settings.public_url is None:
+        if not settings.zoom_secrets and settings.is_loopback:
+            return Finding("address", OK, f"{settings.base_url}, this machine only, which is what a demo wants")
+        return Finding(
+            "address",
+            WARN,
+            f"Zoom cannot reach {settings.base_url}: it wants a public https address",
+            "put a reverse proxy or a tunnel in front, and set PUBLIC_URL=https://...",
+        )
+    if not settings.public_url.startswith("https://"):
+        return Finding("address", FAIL, "PUBLIC_URL is not https, and Zoom posts to nothing else", "set https://...")
+    if settings.trusted_proxies == 0:
+        return Finding(
+            "address",
+            WARN,
+            f"{settings.public_url}, but no reverse proxy is believed",
+            "set TRUSTED_PROXIES=1 if one stands in front and sets X-Forwarded-For and X-Forwarded-Proto",
+        )
+    return Finding("address", OK, settings.public_url)
+
+
+def _look_at_database(settings: Settings, now: datetime) -> Iterator[Finding]:
+    shown = without_password(settings.database_url)
+    database = None
+    try:
+        database = Database(settings.database_url)
+        with database.read() as connection:
+            yield Finding("database", OK, f"{shown}, {server_version(connection)}")
+            applied, newest = applied_revision(connection), newest_revision()
+            if applied != newest:
+                says = f"the database is at {applied or 'nothing'}, this version needs {newest}"
+                yield Finding("migrations", FAIL, says, "run `joinlog migrate`")
+                return
+            yield Finding("migrations", OK, f"at {applied}")
+            yield from look_at_inbox(read_inbox_health(connection), now)
+            if settings.zoom_secrets:
+                known = {fingerprint(secret) for secret in settings.zoom_secrets}
+                last = max((at for name, at in read_validations(connection) if name in known), default=None)
+                yield look_at_validation(last, now)
+    except (SQLAlchemyError, OSError, ConfigurationError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        yield Finding("database", FAIL, f"{shown}: {reason}", "check DATABASE_URL, and that the server runs")
+    finally:
+        if database is not None:
+            database.close()
+
+
+def look_at_inbox(health: InboxHealth, now: datetime) -> Iterator[Finding]:
+    """Are accepted events applied?"""
+    oldest = health.oldest_pending_at
+    lag_seconds = 0 if oldest is None else int((now - oldest).total_seconds())
+    says = f"{health.pending} pending" + (f", the oldest for {in_words(lag_seconds)}" if oldest else "")
+    if lag_seconds < LAG_SECONDS_WARN:
+        yield Finding("inbox", OK, says)
+    else:
+        level = WARN if lag_seconds < LAG_SECONDS_FAIL else FAIL
+        yield Finding("inbox", level, says, "start `joinlog worker`, or look at its log")
+    if health.dead:
+        mend = "see `joinlog inbox list --state dead`, then `joinlog replay`"
+        yield Finding("dead letters", WARN, f"{health.dead} events could not be applied", mend)
+    else:
+        yield Finding("dead letters", OK, "none")
+    if health.unhandled:
+        mend = "after an upgrade `joinlog replay --state unhandled` applies those it knows then"
+        yield Finding("unhandled", WARN, f"{health.unhandled} events of types this version does not know", mend)
+
+
+def look_at_validation(last: datetime | None, now: datetime) -> Finding:
+    """Does Zoom still validate the endpoint?"""
+    mend = "open the app's event subscription in the Zoom Marketplace and press Validate"
+    if last is None:
+        return Finding("validation", WARN, "Zoom never validated this endpoint with the secret token that is set", mend)
+    age = now - last
+    says = f"Zoom validated the endpoint {in_words(int(age.total_seconds()))} ago"
+    if age <= VALIDATION_LATE:
+        return Finding("validation", OK, says)
+    return Finding("validation", WARN if age <= VALIDATION_MISSING else FAIL, f"{says}; it does so every 72 h", mend)
+
+
+def _look_at_redis(settings: Settings, now: datetime) -> Iterator[Finding]:
+    url = redis_url_of(settings)
+    if url is None:
+        says = "REDIS_URL is not set; `joinlog up` starts a server of its own, and none runs in this folder"
+        yield Finding("redis", WARN, says, "start `joinlog up`, or set REDIS_URL")
+        return
+    try:
+        queue = open_queue(connect(url), settings.signing_keys)
+        queue.connection.ping()
+        yield Finding("redis", OK, without_password(url))
+        last = last_heartbeat(queue)
+        queue.connection.close()
+    except (RedisError, ValueError, ConfigurationError) as error:
+        yield Finding("redis", FAIL, f"{without_password(url)}: {error}", "check REDIS_URL, and that the server runs")
+        return
+    if last is None:
+        yield Finding("clock", FAIL, "no clock rings, so a lost ring stays lost", "start `joinlog clock`")
+    else:
+        yield Finding("clock", OK, f"last sign of life {in_words(int((now - last).total_seconds()))} ago")
+
+
+def show(findings: Sequence[Finding], console: Console) -> None:
+    """One line a check, and one more for how to mend it."""
+    width = max(len(finding.check) for finding in findings)
+    for finding in findings:
+        level = f"[{_STYLES[finding.level]}]{finding.level:4}[/]"
+        console.print(f"{level}  {finding.check:{width}}  {_plain(finding.says)}")
+        if finding.mend:
+            console.print(f"{'':4}  {'':{width}}  -> {_plain(finding.mend)}")
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def in_words(seconds: int) -> str:
+    """A length of time, roughly."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{max(0, seconds)} s"

@@ -1,0 +1,33 @@
+"""A fake Zoom: invents accounts, series, audiences and what goes wrong, delivers it as Zoom does, and keeps the truth.
+
+`world`, `delivery` and all they import are pure: a seed gives one world and one plan. `player` touches the network.
+"""
+
+from joinlog.fakezoom.delivery import NO_FAULTS, Attempt, Faults, plan, sign
+from joinlog.fakezoom.demo import demo_world, play_demo
+from joinlog.fakezoom.endpoint import EndpointError
+from joinlog.fakezoom.mix import MIXES, Mix
+from joinlog.fakezoom.payloads import Emission
+from joinlog.fakezoom.player import Pace, Stats, play
+from joinlog.fakezoom.truth import Truth
+from joinlog.fakezoom.world import World, generate
+
+__all__ = [
+    "MIXES",
+    "NO_FAULTS",
+    "Attempt",
+    "Emission",
+    "EndpointError",
+    "Faults",
+    "Mix",
+    "Pace",
+    "Stats",
+    "Truth",
+    "World",
+    "demo_world",
+    "generate",
+    "plan",
+    "play",
+    "play_demo",
+    "sign",
+]

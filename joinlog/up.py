@@ -1,0 +1,167 @@
+"""`joinlog up`: everything Joinlog needs, started by one command and stopped by one key.
+
+1. Settle what the environment left open: a Redis server, and without a secret token a demo.
+2. Migrate.
+3. Start web, worker and clock, say where they are, and start again whichever ends.
+4. At Ctrl-C or SIGTERM stop them all. Should this process be killed, the kernel ends them.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import click
+import structlog
+from rich.console import Console
+
+from joinlog.children import Child, Children, start_process
+from joinlog.lifetime import Signals
+from joinlog.processes import require_free_port
+from joinlog.redis_server import URL_FILE, RedisServer
+from schema.logs import configure_logs
+from schema.settings import ConfigurationError, Settings, read_settings, without_password
+
+WEBHOOK_PATH = "/webhook"
+READY_SECONDS_MAX = 30.0
+READY_POLL_SECONDS = 0.1
+ANSWER_SECONDS_MAX = 2.0
+
+log = structlog.get_logger()
+
+
+@click.command()
+def up() -> None:
+    """Migrate, then run web, worker and clock until Ctrl-C. Without a secret token a demo plays."""
+    plan = settle(read_settings(), os.environ)
+    configure_logs(plan.settings, "up")
+    with Signals(signal.SIGCHLD) as signals, ExitStack() as stack:
+        children = []
+        if plan.starts_redis:
+            server = stack.enter_context(RedisServer())
+            children.append(Child("redis", server.start, process=server.process, started_at=time.monotonic()))
+            plan.environment["REDIS_URL"] = server.url
+            stack.callback(URL_FILE.unlink, missing_ok=True)
+            URL_FILE.write_text(server.url)
+            server.wait_until_ready(signals)
+        _migrate(plan.settings)
+        children += [_child(name, plan) for name in ("web", "worker", "clock")]
+        run(Children(children), plan, signals)
+
+
+@dataclass
+class Plan:
+    """What `joinlog up` is going to do; `environment` is the children's."""
+
+    settings: Settings
+    environment: dict[str, str]
+    is_demo: bool
+    starts_redis: bool
+
+
+def settle(settings: Settings, environment: Mapping[str, str]) -> Plan:
+    """Decide what the environment left open. Raises ConfigurationError when it must not be decided here."""
+    is_demo = not settings.zoom_secrets
+    if is_demo and not settings.is_loopback:
+        raise ConfigurationError(
+            "ZOOM_WEBHOOK_SECRET_TOKEN is not set. A demo, which is what plays without one, stays on this machine: "
+            "set the secret token of your Zoom app, or unset HOST and PUBLIC_URL."
+        )
+    settings.signing_keys  # noqa: B018 - says now if SECRET_KEY is missing, and makes the key the processes share
+    port = require_free_port(settings.host, settings.port)
+    own = dict(environment) | {"PORT": str(port), "PYTHONUNBUFFERED": "1"}
+    if is_demo:
+        own["ZOOM_WEBHOOK_SECRET_TOKEN"] = secrets.token_urlsafe(24)
+    if settings.log_format == "auto" and sys.stderr.isatty():
+        own["LOG_FORMAT"] = "text"
+    return Plan(settings.model_copy(update={"port": port}), own, is_demo, settings.redis_url is None)
+
+
+def run(children: Children, plan: Plan, signals: Signals) -> None:
+    """Keep the processes running until asked to stop, and say when they are ready."""
+    console = Console(highlight=False, soft_wrap=True)
+    began = time.monotonic()
+    is_told = False
+    try:
+        while not signals.is_stop_asked:
+            look_again = children.look()
+            if not is_told:
+                missing = what_is_missing(plan.settings)
+                if missing is None or time.monotonic() - began > READY_SECONDS_MAX:
+                    tell(console, plan, missing, time.monotonic() - began)
+                    is_told = True
+                    if plan.is_demo:
+                        children.add(_child("demo", plan))
+                look_again = min(look_again, READY_POLL_SECONDS)
+            signals.wait(look_again)
+    finally:
+        console.print("Stopping.")
+        children.stop(signals)
+        console.print("Stopped.")
+
+
+def what_is_missing(settings: Settings) -> str | None:
+    """What `/readyz` says is missing; None when the server is ready."""
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - asks, binds nothing
+    connection = http.client.HTTPConnection(host, settings.port, timeout=ANSWER_SECONDS_MAX)
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace").strip()
+        return None if answer.status == 200 else text
+    except (OSError, http.client.HTTPException) as error:
+        return f"the web process does not answer ({type(error).__name__})"
+    finally:
+        connection.close()
+
+
+def tell(console: Console, plan: Plan, missing: str | None, seconds: float) -> None:
+    """Print where everything is."""
+    settings = plan.settings
+    state = (
+        f"[bold green]Joinlog is ready[/] ({seconds:.1f} s)"
+        if missing is None
+        else f"[bold red]Not ready:[/] {missing}"
+    )
+    redis = "a server started for this run" if plan.starts_redis else without_password(settings.redis_url or "")
+    console.print(f"\n{state}\n")
+    console.print(f"  endpoint  [bold]{settings.base_url}{WEBHOOK_PATH}[/]   (paste it into your Zoom app)")
+    console.print(f"  page      [bold]{page_link(settings)}[/]")
+    console.print(f"  database  {without_password(settings.database_url)}")
+    console.print(f"  redis     {redis}")
+    if plan.is_demo:
+        console.print(
+            "\n[bold yellow]This is a demo.[/] ZOOM_WEBHOOK_SECRET_TOKEN is not set, so a fake Zoom plays an invented "
+            f"weekly webinar into {without_password(settings.database_url)}.\n"
+            "For the real one: [bold]ZOOM_WEBHOOK_SECRET_TOKEN=... make run[/], with the Secret Token of your app."
+        )
+    console.print("\nCtrl-C stops everything.\n")
+
+
+def page_link(settings: Settings) -> str:
+    """Where a browser sees the live page."""
+    return f"{settings.base_url}/"
+
+
+def _child(name: str, plan: Plan) -> Child:
+    arguments = ["play-demo", "--url", f"{plan.settings.base_url}{WEBHOOK_PATH}"] if name == "demo" else [name]
+    return Child(name, partial(start_process, [sys.executable, "-P", "-m", "joinlog", *arguments], plan.environment))
+
+
+def _migrate(settings: Settings) -> None:
+    from schema.migrate import migrate
+    from schema.store.database import Database
+
+    database = Database(settings.database_url)
+    try:
+        migrate(database)
+    finally:
+        database.close()

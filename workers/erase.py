@@ -1,0 +1,184 @@
+"""Erasing a person or an account: from the bodies in the inbox, and from the tables, in the same words.
+
+Names, addresses and answers go. Rows, counts, idempotency keys and Zoom's opaque ids stay: reports add up as before,
+an event that Zoom sends again is still known, and `joinlog rebuild` gives the erased tables.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from schema.envelope import decode_document
+from schema.erasure import ERASED, Subject, forget, pseudonym
+from schema.store.database import Database
+from schema.store.erase import (
+    KeptBody,
+    count_bodies,
+    note_erased,
+    read_bodies,
+    read_by_account,
+    read_by_column,
+    read_by_email,
+    write_bodies,
+)
+from schema.store.rows import delete_rows, key_of, write_rows
+from schema.store.shadow import stop_drains
+from workers.merge import decode_stamps, encode_stamps
+
+BATCH_BODIES = 1000
+
+Row = dict[str, Any]
+Progress = Callable[[int, int], None]
+
+PERSONAL = {
+    "registrant": ("first_name", "last_name", "custom_questions"),
+    "connection": ("name",),
+    "participant": ("name",),
+    "join_log": ("name",),
+}
+"""Columns that hold what a person is called or answered; `email` and `person_id` besides."""
+
+LEFT_OUT = ("last_name", "custom_questions")  # an erased body does not have them at all
+
+OF_ACCOUNT = {"meeting": ("topic",), "instance": ("topic",)}
+
+
+@dataclass(frozen=True)
+class Erased:
+    """How many bodies and rows were rewritten."""
+
+    bodies: int
+    rows: int
+
+
+def erase_person(database: Database, email: str, on_progress: Progress = lambda _done, _total: None) -> Erased:
+    """Erase the person behind an address, in every account."""
+    email = email.strip().lower()
+    with database.read() as connection:
+        subject = _identify(connection, email)
+    bodies = _erase_bodies(database, None, subject, on_progress)
+    with database.write() as connection:
+        stop_drains(connection)
+        rows = sum(_erase_rows(connection, table, _rows_of(connection, table, subject), subject) for table in PERSONAL)
+    return Erased(bodies, rows)
+
+
+def erase_account(database: Database, account_id: str, on_progress: Progress = lambda _done, _total: None) -> Erased:
+    """Erase everybody in an account, and what its meetings are called."""
+    subject = Subject(secrets.token_bytes(32), is_everybody=True)
+    bodies = _erase_bodies(database, account_id, subject, on_progress)
+    rows = 0
+    with database.write() as connection:
+        stop_drains(connection)
+        for table in (*PERSONAL, *OF_ACCOUNT):
+            rows += _erase_rows(connection, table, read_by_account(connection, table, account_id), subject)
+        note_erased(connection, account_id, datetime.now(UTC))
+    return Erased(bodies, rows)
+
+
+def _identify(connection: Connection, email: str) -> Subject:
+    """Everything Zoom called the person behind an address."""
+    registrants = read_by_email(connection, "registrant", email)
+    connections = read_by_email(connection, "connection", email)
+    registrant_ids = {row["registrant_id"] for row in registrants} | {
+        row["registrant_id"] for row in connections if row["registrant_id"]
+    }
+    connections += read_by_column(connection, "connection", "registrant_id", registrant_ids)
+    user_ids = {row["zoom_user_id"] for row in connections if row["zoom_user_id"]}
+    connections += read_by_column(connection, "connection", "zoom_user_id", user_ids)
+    return Subject(
+        salt=secrets.token_bytes(32),
+        emails=frozenset({email} | {row["email"] for row in connections if row["email"]}),
+        registrant_ids=frozenset(name for name in registrant_ids if not name.startswith("email:")),
+        user_ids=frozenset(user_ids),
+        connections=frozenset((row["uuid"], row["connection_id"]) for row in connections),
+    )
+
+
+def _erase_bodies(database: Database, account_id: str | None, subject: Subject, on_progress: Progress) -> int:
+    with database.read() as connection:
+        total = count_bodies(connection, account_id)
+    done, erased, after = 0, 0, (0, "")
+    while True:
+        with database.write() as connection:
+            batch = read_bodies(connection, account_id, after, BATCH_BODIES)
+            rewritten = [kept for kept in (_forgotten(kept, subject) for kept in batch) if kept is not None]
+            write_bodies(connection, rewritten, datetime.now(UTC))
+        if not batch:
+            return erased
+        after = (batch[-1].id, batch[-1].account_id)
+        done, erased = done + len(batch), erased + len(rewritten)
+        on_progress(done, max(total, done))
+
+
+def _forgotten(kept: KeptBody, subject: Subject) -> KeptBody | None:
+    """The body without what is personal; None when there was nothing in it."""
+    try:
+        document = decode_document(kept.body)
+    except (ValueError, RecursionError):  # a dead letter: nothing in it can be told apart, so nothing of it stays
+        text = json.dumps({"erased": True})
+        return kept._replace(body=text) if subject.is_everybody or _mentions(kept.body, subject) else None
+    forgotten = forget(document, subject)
+    return None if forgotten == document else kept._replace(body=msgspec.json.encode(forgotten).decode())
+
+
+def _mentions(body: str, subject: Subject) -> bool:
+    return any(email in body.lower() for email in subject.emails)
+
+
+def _rows_of(connection: Connection, table: str, subject: Subject) -> list[Row]:
+    """The rows of a table that are about the subject."""
+    found = [row for email in sorted(subject.emails) for row in read_by_email(connection, table, email)]
+    found += read_by_column(connection, table, "registrant_id", subject.registrant_ids)
+    if table != "registrant":
+        uuids = {uuid for uuid, _ in subject.connections}
+        rows = read_by_column(connection, table, "uuid", uuids)
+        found += [row for row in rows if (row["uuid"], row["connection_id"]) in subject.connections]
+    return list({key_of(table, row): row for row in found}.values())
+
+
+def _erase_rows(connection: Connection, table: str, rows: list[Row], subject: Subject) -> int:
+    written = [_erased(table, row, subject) for row in rows]
+    changed = [(row, after) for row, after in zip(rows, written, strict=True) if row != after]
+    moved = [key_of(table, row) for row, after in changed if key_of(table, row) != key_of(table, after)]
+    delete_rows(connection, table, moved)
+    now = datetime.now(UTC)
+    write_rows(connection, table, [after | {"updated_at": now} for _, after in changed])
+    return len(changed)
+
+
+def _erased(table: str, row: Row, subject: Subject) -> Row:
+    """A row as it would be had Zoom sent the erased bodies."""
+    after = dict(row)
+    for column in (*PERSONAL.get(table, ()), *OF_ACCOUNT.get(table, ())):
+        if after.get(column) is not None:
+            after[column] = None if column in LEFT_OUT else ERASED
+    if table == "registrant":
+        after |= _without_parts(row, after)
+    if row.get("email"):
+        after["email"] = pseudonym(row["email"], subject.salt)
+    for column in ("person_id", "registrant_id"):
+        value = row.get(column)
+        if isinstance(value, str) and "email:" in value:
+            prefix, _, address = value.rpartition("email:")
+            after[column] = f"{prefix}email:{pseudonym(address, subject.salt)}"
+    return after
+
+
+def _without_parts(row: Row, after: Row) -> Row:
+    """The name of a registrant whose last name and answers Zoom would not have stated."""
+    stamps = decode_stamps("registrant", row)
+    first_name = after["first_name"]
+    if row["last_name"] is not None and first_name is None:
+        first_name, stamps["first_name"] = ERASED, stamps["last_name"]
+    for column in LEFT_OUT:
+        stamps.pop(column, None)
+    return {"first_name": first_name, "stamps": encode_stamps(after | {"first_name": first_name, "stamps": stamps})}

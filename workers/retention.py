@@ -1,0 +1,41 @@
+"""What the clock removes: bodies past their time, and accounts that left."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from schema.store.database import Database
+from schema.store.erase import read_departed, remove_old_bodies
+from workers.erase import erase_account
+
+log = structlog.get_logger()
+
+
+def remove_bodies(database: Database, days: int, now: datetime | None = None) -> int:
+    """Remove bodies older than `days` (0 keeps them for ever); returns how many went."""
+    if days <= 0:
+        return 0
+    now = now or datetime.now(UTC)
+    removed = 0
+    while True:
+        with database.write() as connection:
+            count = remove_old_bodies(connection, now - timedelta(days=days), now)
+        removed += count
+        if not count:
+            break
+    if removed:
+        log.info("bodies_removed", events=removed, older_than_days=days)
+    return removed
+
+
+def erase_departed(database: Database, grace_days: int, now: datetime | None = None) -> list[str]:
+    """Erase the accounts that removed the app `grace_days` ago and were not heard of since; returns them."""
+    now = now or datetime.now(UTC)
+    with database.read() as connection:
+        accounts = read_departed(connection, now - timedelta(days=grace_days))
+    for account_id in accounts:
+        erased = erase_account(database, account_id)
+        log.info("account_erased", events=erased.bodies, rows=erased.rows)
+    return accounts

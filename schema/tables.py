@@ -47,7 +47,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 def utc_text(moment: datetime) -> str:
     """Write a moment so that text order is time order: always UTC, always microseconds, always Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat(timespec='microseconds')[:26]}Z"
 
 
 def utc_moment(value: str | None) -> datetime | None:

@@ -21,7 +21,7 @@ Key = tuple[Any, ...]
 class Fact(NamedTuple):
     """What one event says about one row: its table, key, the columns it states and when Zoom stated them.
 
-    `stated_ms` is the event's time, ms since 1970. 0 is a passing mention: it fills a gap and never wins.
+    `stated_ms` is the event's time, ms since 1970. MENTION_MS marks a passing mention: it fills a gap and never wins.
     """
 
     table: str
@@ -38,6 +38,7 @@ class Cleared:
 
 
 CLEARED = Cleared()
+MENTION_MS = 0
 
 Combine = Callable[[Any, Any], Any]
 
@@ -126,29 +127,24 @@ def merge_fact(table: str, row: Row, values: Mapping[str, Any], stated_ms: int) 
 
     A row in memory carries its stamps decoded, under `stamps`: column -> ms at which Zoom stated its value.
     """
-    rules = RULES[table]
+    rules, stamps = RULES[table], row["stamps"]
     for column, stated in values.items():
         if stated is None:
             continue
         combine = rules[column]
         current = row.get(column)
-        if combine is NEWEST:
-            _merge_newest(row, column, current, stated, stated_ms)
-        elif current is None:
-            row[column] = stated
-        elif current != stated:
-            row[column] = combine(current, stated)
+        if combine is not NEWEST:
+            if current is None:
+                row[column] = stated
+            elif current != stated:
+                row[column] = combine(current, stated)
+            continue
+        value, known_ms = None if stated is CLEARED else stated, stamps.get(column)
+        if known_ms is None or stated_ms > known_ms:
+            row[column], stamps[column] = value, stated_ms
+        elif stated_ms == known_ms and value is not None and (current is None or value > current):
+            row[column] = value
     return row
-
-
-def _merge_newest(row: Row, column: str, current: Any, stated: Any, stated_ms: int) -> None:
-    stamps = row["stamps"]
-    known_ms = stamps.get(column)
-    value = None if stated is CLEARED else stated
-    if known_ms is None or stated_ms > known_ms:
-        row[column], stamps[column] = value, stated_ms
-    elif stated_ms == known_ms and value is not None and (current is None or value > current):
-        row[column] = value
 
 
 def merge_facts(facts: Iterable[Fact], known: Mapping[str, Mapping[Key, Row]]) -> dict[str, dict[Key, Row]]:
@@ -157,7 +153,13 @@ def merge_facts(facts: Iterable[Fact], known: Mapping[str, Mapping[Key, Row]]) -
     Rows of `known` are not changed.
     """
     merged: dict[str, dict[Key, Row]] = {}
+    mentioned: set[tuple[str, Key, int]] = set()
     for fact in facts:
+        if fact.stated_ms == MENTION_MS:  # ten thousand people mention the same meeting in the same words
+            mention = (fact.table, fact.key, id(fact.values))
+            if mention in mentioned:
+                continue
+            mentioned.add(mention)
         rows = merged.setdefault(fact.table, {})
         row = rows.get(fact.key)
         if row is None and (existing := known.get(fact.table, {}).get(fact.key)) is not None:

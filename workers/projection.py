@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from schema.payloads import (
+    Number,
     ObjectPart,
     ParticipantPart,
     PayloadError,
@@ -28,9 +30,9 @@ from schema.payloads import (
     to_milliseconds,
 )
 from schema.tables import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
-from workers.merge import CLEARED, Fact, as_union
+from workers.merge import CLEARED, MENTION_MS, Fact, as_union
 
-MENTION_MS = 0  # what a live event says in passing about its meeting only fills gaps
+MENTIONS_REMEMBERED_MAX = 1024
 
 
 class Event(NamedTuple):
@@ -173,8 +175,8 @@ def instance_started(event: Event) -> Facts:
 
     `event_ts` counts, not `start_time`: whether that is the actual or the planned start of a webinar is not settled.
     """
-    yield _meeting(event, event.at_ms, kind=event.kind, live=True)
-    yield _instance(event, observed_start=event.at, first_seen_at=event.at)
+    yield _live_meeting(event, event.at_ms)
+    yield from _instance(event, observed_start=event.at, first_seen_at=event.at)
     yield from _stated_link(event)
     yield _line(event, "started", uuid=event.uuid)
 
@@ -182,8 +184,10 @@ def instance_started(event: Event) -> Facts:
 def instance_ended(event: Event) -> Facts:
     """A practice session is one only if no `ended` of this uuid says otherwise."""
     ended_at = read_moment(event.thing.end_time) or event.at
-    yield _meeting(event, MENTION_MS, kind=event.kind, live=True)
-    yield _instance(event, first_seen_at=ended_at, ended_at=ended_at, is_practice=bool(event.thing.practice_session))
+    yield _live_meeting(event, MENTION_MS)
+    yield from _instance(
+        event, first_seen_at=ended_at, ended_at=ended_at, is_practice=bool(event.thing.practice_session)
+    )
     yield from _stated_link(event)
     yield _line(event, "ended", uuid=event.uuid)
 
@@ -290,9 +294,7 @@ PROJECTIONS: Mapping[str, Projection] = {
 # --- the parts they share ---------------------------------------------------------------------------------------
 
 
-def _meeting(
-    event: Event, stated_ms: int, *, kind: str, live: bool = False, of_one_date: bool = False, **values: Any
-) -> Fact:
+def _meeting(event: Event, stated_ms: int, *, kind: str, of_one_date: bool = False, **values: Any) -> Fact:
     """What an event says about the series; its start and length only where it speaks of the series itself."""
     thing = event.thing
     values |= {
@@ -306,8 +308,30 @@ def _meeting(
     }
     if not of_one_date:
         values["duration_minutes"] = read_minutes(thing.duration)
-        values["scheduled_start"] = None if live else read_moment(thing.start_time)
+        values["scheduled_start"] = read_moment(thing.start_time)
     return Fact("meeting", (event.account_id, event.meeting_id), values, stated_ms)
+
+
+def _live_meeting(event: Event, stated_ms: int) -> Fact:
+    """What a live event says about its meeting. Its `start_time` may be the instance's, so it is not the plan's."""
+    thing = event.thing
+    values = _live_values(event.kind, thing.type, thing.topic, thing.host_id, thing.timezone, thing.duration)
+    return Fact("meeting", (event.account_id, event.meeting_id), values, stated_ms)
+
+
+@lru_cache(MENTIONS_REMEMBERED_MAX)
+def _live_values(
+    kind: str, type_: Number, topic: str | None, host_id: str | None, timezone: str | None, duration: Number
+) -> dict[str, Any]:
+    """One dict for the same words, however many events say them; nobody changes it."""
+    return {
+        "kind": kind,
+        "type": read_whole_number(type_),
+        "topic": read_text(topic),
+        "host_id": read_text(host_id),
+        "timezone": read_text(timezone),
+        "duration_minutes": read_minutes(duration),
+    }
 
 
 def _is_about_single_dates(event: Event) -> bool:
@@ -413,18 +437,40 @@ def _mention(event: Event, occurrence_id: str, start: datetime, at: datetime) ->
     return Fact("occurrence_history", key, values, event.at_ms)
 
 
-def _instance(event: Event, **values: Any) -> Fact:
+def _instance(event: Event, **values: Any) -> Facts:
+    """What a `started` or `ended` says about the instance."""
+    yield _mentioned_instance(event, event.at_ms)
+    yield Fact("instance", (event.account_id, event.uuid), values, event.at_ms)
+
+
+def _mentioned_instance(event: Event, stated_ms: int) -> Fact:
     thing = event.thing
-    values |= {
-        "meeting_id": read_whole_number(thing.id),
-        "kind": event.kind,
-        "type": read_whole_number(thing.type),
-        "topic": read_text(thing.topic),
-        "host_id": read_text(thing.host_id),
-        "duration_minutes": read_minutes(thing.duration),
-        "stated_start": read_moment(thing.start_time),
+    values = _instance_values(
+        event.kind, thing.id, thing.type, thing.topic, thing.host_id, thing.duration, thing.start_time
+    )
+    return Fact("instance", (event.account_id, event.uuid), values, stated_ms)
+
+
+@lru_cache(MENTIONS_REMEMBERED_MAX)
+def _instance_values(
+    kind: str,
+    meeting_id: int | str | None,
+    type_: Number,
+    topic: str | None,
+    host_id: str | None,
+    duration: Number,
+    start_time: str | None,
+) -> dict[str, Any]:
+    """One dict for the same words, however many events say them; nobody changes it."""
+    return {
+        "meeting_id": read_whole_number(meeting_id),
+        "kind": kind,
+        "type": read_whole_number(type_),
+        "topic": read_text(topic),
+        "host_id": read_text(host_id),
+        "duration_minutes": read_minutes(duration),
+        "stated_start": read_moment(start_time),
     }
-    return Fact("instance", (event.account_id, event.uuid), values, event.at_ms)
 
 
 def _stated_link(event: Event) -> Facts:
@@ -462,8 +508,9 @@ def _connection_id(participant: ParticipantPart) -> str:
 def _presence(event: Event, seen_at: datetime, **values: Any) -> Facts:
     """One connection to one instance; a breakout room's connection belongs to the one in the main room."""
     participant = _participant(event)
+    meeting_id = read_whole_number(event.thing.id)
     values = {
-        "meeting_id": read_whole_number(event.thing.id),
+        "meeting_id": meeting_id,
         "participant_uuid": read_text(participant.participant_uuid),
         "registrant_id": read_text(participant.registrant_id),
         "zoom_user_id": read_text(participant.participant_user_id) or read_text(participant.id),
@@ -474,8 +521,8 @@ def _presence(event: Event, seen_at: datetime, **values: Any) -> Facts:
         **values,
     }
     if read_whole_number(event.thing.id) is not None:
-        yield _meeting(event, MENTION_MS, kind=event.kind, live=True)
-    yield _instance(event, first_seen_at=seen_at)
+        yield _live_meeting(event, MENTION_MS)
+    yield from _instance(event, first_seen_at=seen_at)
     key = (event.account_id, event.uuid, _connection_id(participant))
     yield Fact("connection", key, values, event.at_ms)
     yield from _stated_link(event)

@@ -21,13 +21,13 @@ Key = tuple[Any, ...]
 
 
 class _Shape(NamedTuple):
-    """What a table looks like: its columns, its key, and which columns need translating in SQLite."""
+    """What a table looks like: its columns, its key, and the places of those that need translating in SQLite."""
 
     columns: tuple[str, ...]
     key: tuple[str, ...]
     postgres_types: Mapping[str, str]
-    moments: frozenset[str]
-    flags: frozenset[str]
+    moments: tuple[int, ...]
+    flags: tuple[int, ...]
 
 
 @cache
@@ -37,8 +37,8 @@ def _shape(table: str) -> _Shape:
         columns=tuple(column.name for column in columns),
         key=tuple(column.name for column in TABLES[table].primary_key),
         postgres_types={column.name: _postgres_type(column.type) for column in columns},
-        moments=frozenset(column.name for column in columns if isinstance(column.type, UtcDateTime)),
-        flags=frozenset(column.name for column in columns if isinstance(column.type, Boolean)),
+        moments=tuple(place for place, column in enumerate(columns) if isinstance(column.type, UtcDateTime)),
+        flags=tuple(place for place, column in enumerate(columns) if isinstance(column.type, Boolean)),
     )
 
 
@@ -72,9 +72,10 @@ def read_rows(connection: Connection, table: str, keys: Iterable[Key], by: Seque
     if is_postgres(connection):
         lists = tuple([key[place] for key in wanted] for place in range(len(names)))
         found = connection.exec_driver_sql(_postgres_read(table, names), lists)
-        return [dict(zip(shape.columns, values, strict=True)) for values in found]
+        return [dict(zip(shape.columns, values, strict=True)) for values in found.fetchall()]
     packed = json.dumps([[_sqlite_value(value) for value in key] for key in wanted])
-    return [from_sqlite(table, values) for values in connection.exec_driver_sql(_sqlite_read(table, names), (packed,))]
+    found = connection.exec_driver_sql(_sqlite_read(table, names), (packed,))
+    return [from_sqlite(table, values) for values in found.fetchall()]
 
 
 def write_rows(connection: Connection, table: str, rows: Sequence[Row], *, keep_existing: bool = False) -> None:
@@ -89,14 +90,7 @@ def write_rows(connection: Connection, table: str, rows: Sequence[Row], *, keep_
         lists = tuple([row.get(name) for row in rows] for name in shape.columns)
         connection.exec_driver_sql(_postgres_write(table, keep_existing), lists)
         return
-    moments = shape.moments
-    values = [
-        tuple(
-            utc_text(value) if name in moments and (value := row.get(name)) is not None else row.get(name)
-            for name in shape.columns
-        )
-        for row in rows
-    ]
+    values = [_to_sqlite(shape, row) for row in rows]
     connection.exec_driver_sql(_sqlite_write(table, keep_existing), values)
 
 
@@ -119,13 +113,23 @@ def delete_rows(connection: Connection, table: str, keys: Sequence[Key]) -> None
 def from_sqlite(table: str, values: Sequence[Any]) -> Row:
     """Turn SQLite's values of a whole row into Joinlog's: aware moments, real booleans."""
     shape = _shape(table)
-    row = dict(zip(shape.columns, values, strict=True))
-    for name in shape.moments:
-        row[name] = utc_moment(row[name])
-    for name in shape.flags:
-        if row[name] is not None:
-            row[name] = bool(row[name])
-    return row
+    translated = list(values)
+    for place in shape.moments:
+        if translated[place] is not None:
+            translated[place] = datetime.fromisoformat(translated[place])
+    for place in shape.flags:
+        if translated[place] is not None:
+            translated[place] = bool(translated[place])
+    return dict(zip(shape.columns, translated, strict=True))
+
+
+def _to_sqlite(shape: _Shape, row: Row) -> tuple[Any, ...]:
+    values = [row.get(name) for name in shape.columns]
+    for place in shape.moments:
+        moment = values[place]
+        if moment is not None:
+            values[place] = utc_text(moment)
+    return tuple(values)
 
 
 def _sqlite_value(value: Any) -> Any:

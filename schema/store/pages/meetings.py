@@ -126,7 +126,7 @@ def read_occurrences(connection: Connection, account_id: str, meeting_id: int) -
     found = []
     for row in rows:
         start, moves = beside.get(row[0], (None, None))
-        one = OccurrenceRow(*row, start, moves)
+        one = OccurrenceRow(*(*row, start, moves))
         found.append(
             one._replace(
                 scheduled_start=as_moment(one.scheduled_start),
@@ -153,9 +153,7 @@ def read_instance(connection: Connection, account_id: str, uuid: str) -> Instanc
 
 def read_contradicted(connection: Connection, account_id: str, meeting_id: int) -> set[str]:
     """The uuids of this meeting's instances that need a person, as view needs_review says."""
-    return {
-        row[0] for row in run(connection, f"SELECT uuid FROM needs_review {_OF_MEETING}", (account_id, meeting_id))
-    }
+    return {row[0] for row in run(connection, f"SELECT uuid FROM needs_review {_OF_MEETING}", (account_id, meeting_id))}
 
 
 def read_attendance(

@@ -26,11 +26,13 @@ from schema.settings import ConfigurationError, Settings, read_settings, without
 if TYPE_CHECKING:
     from schema.store.database import Database
     from workers.clock import Duty
+    from workers.queue import DrainWorker
 
 HEADER_SECONDS_MAX = 10
 STOP_SECONDS_MAX = 5  # for answers in progress, each of which is out within 3 s
 RESPAWN_SECONDS = 1.0
 OUTAGE_LINE_SECONDS = 30.0
+INSIST_SECONDS = 1.5  # RQ ignores a second signal within one second
 MIGRATION_POLL_SECONDS = 0.5
 HOUR_SECONDS = 3600.0
 WORKER_PAUSE_SECONDS = 2.0  # before a worker that lost Redis tries again
@@ -192,16 +194,14 @@ def _answer_rings(url: str, settings: Settings, stopping: threading.Event) -> No
     """Work until asked to stop, or until Redis went away at a moment that RQ does not survive."""
     from rq.exceptions import StopRequested
 
-    from workers.queue import DrainWorker, SignedJson
+    from workers.queue import DrainWorker
 
-    # RQ 3 wants the serializer's __qualname__, which an instance lacks. This belongs into workers.queue.SignedJson.
-    if not hasattr(SignedJson([b"-"]), "__qualname__"):
-        SignedJson.__getattr__ = lambda self, name: type(self).__qualname__ if name == "__qualname__" else _lack(name)  # type: ignore[attr-defined]
     worker = None
     try:
         worker = DrainWorker(url, settings.signing_keys)
         worker.stopping = stopping
         worker.max_connection_wait_time = WORKER_PAUSE_SECONDS
+        threading.Thread(target=insist, args=(worker, stopping), daemon=True).start()
         worker.work(with_scheduler=False, logging_level=None)
         stopping.wait(WORKER_PAUSE_SECONDS)  # unless asked to stop it gave up, over a job nobody can read for example
     except StopRequested:
@@ -215,8 +215,19 @@ def _answer_rings(url: str, settings: Settings, stopping: threading.Event) -> No
             worker.pubsub_thread.stop()
 
 
-def _lack(name: str) -> None:
-    raise AttributeError(name)
+def insist(worker: DrainWorker, stopping: threading.Event) -> None:
+    """Ask an idle worker again that was asked to stop, for as long as it takes.
+
+    RQ's handler raises an exception to leave whatever it interrupted, and some code swallows that, logging for one:
+    a worker that is told to stop in the moment Redis goes away went on for ever.
+    """
+    from rq.worker import WorkerStatus
+
+    stopping.wait()
+    while True:
+        time.sleep(INSIST_SECONDS)
+        if worker.get_state() != WorkerStatus.BUSY:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 @click.command()

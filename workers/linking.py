@@ -280,7 +280,7 @@ def _contradicts(voters: Sequence[Voter], due: Sequence[_Window]) -> str | None:
     """The occurrence that the people name instead of what was due; None when they do not speak against it.
 
     Only people who registered when what was due could be chosen are asked. Where none of them names it, two are
-    enough; where some do, most of several have to name another one.
+    enough; where some do, two thirds of several have to name another one.
     """
     asked = [voter for voter in voters if all(_could_choose(voter, window.known_since) for window in due)]
     names = {window.occurrence_id for window in due}
@@ -290,7 +290,7 @@ def _contradicts(voters: Sequence[Voter], due: Sequence[_Window]) -> str | None:
         return None
     supported = max(votes[name] for name in names)
     count, name = others[0]
-    is_most = len(asked) >= VOTERS_TO_CONTRADICT and 4 * count >= 3 * len(asked) and 2 * supported <= len(asked)
+    is_most = len(asked) >= VOTERS_TO_CONTRADICT and 3 * count >= 2 * len(asked) and 2 * supported <= len(asked)
     return name if supported == 0 or is_most else None
 
 

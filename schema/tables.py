@@ -25,9 +25,6 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-EVERY_OCCURRENCE = "*"  # registration.occurrence_id of somebody registered for all of them
-SINGLE_OCCURRENCE = "single"  # occurrence.occurrence_id of a meeting that has just one session (types 5, 2)
-
 
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment in UTC: timestamptz in Postgres, `2026-11-22T10:28:31.000000Z` text in SQLite, aware in Python."""

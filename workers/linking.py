@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
 from schema.states import LinkState
-from schema.tables import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
 from workers.schedule import (
     AVAILABLE,
     NO_SCHEDULE_TYPES,

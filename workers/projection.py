@@ -29,7 +29,7 @@ from schema.payloads import (
     read_whole_number,
     to_milliseconds,
 )
-from schema.tables import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
+from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
 from workers.merge import CLEARED, MENTION_MS, Fact, as_union
 
 MENTIONS_REMEMBERED_MAX = 1024

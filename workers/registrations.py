@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from schema.payloads import from_milliseconds
-from schema.tables import EVERY_OCCURRENCE
+from schema.reserved import EVERY_OCCURRENCE
 
 STANDING = frozenset({"approved", "pending"})
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from schema.tables import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
+from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
 
 SINGLE_SESSION_TYPES = frozenset({5, 2})  # one session: https://developers.zoom.us/docs/api/meetings/, field `type`
 NO_SCHEDULE_TYPES = frozenset({6, 3, 1, 4, 7, 0, 10})  # no fixed time: each running is an occurrence of its own

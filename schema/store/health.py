@@ -51,13 +51,14 @@ def read_inbox_health(connection: Connection) -> InboxHealth:
         "SELECT (SELECT count(*) FROM inbox_event WHERE state = 'pending'), "
         "(SELECT received_at FROM inbox_event WHERE state = 'pending' ORDER BY id LIMIT 1)",
     )
-    counts: dict[str, int] = dict(
-        connection.exec_driver_sql(
+    counts = {
+        state: int(count)
+        for state, count in connection.exec_driver_sql(
             "SELECT state, count(*) FROM inbox_event WHERE state IN ('dead', 'unhandled') GROUP BY state"
         )
         .tuples()
         .all()
-    )
+    }
     (last,) = _one(connection, "SELECT (SELECT received_at FROM inbox_event ORDER BY id DESC LIMIT 1)")
     return InboxHealth(
         int(pending), as_moment(oldest), int(counts.get("dead", 0)), int(counts.get("unhandled", 0)), as_moment(last)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from schema.reserved import EVERY_OCCURRENCE
 from schema.store.rows import as_moment, from_sqlite, is_postgres, moment_parameter, read_rows
-from schema.tables import EVERY_OCCURRENCE
 
 VOTERS_MAX = 400
 """Registrants of one instance that are asked at most, by registrant_id, so that linking costs the same with 100,000."""

@@ -332,7 +332,7 @@ class Participant(SQLModel, table=True):
     )
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     __table_args__ = (
-        Index("participant_person", "account_id", "uuid", "person_id"),
+        Index("participant_person", "account_id", "meeting_id", "person_id", "left_at"),
         Index("participant_registrant", "account_id", "meeting_id", "registrant_id"),
         Index(
             "participant_email",

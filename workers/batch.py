@@ -73,7 +73,7 @@ def apply_events(connection: Connection, events: Sequence[Event], now: datetime)
     write_presence(
         connection,
         change.changed("connection"),
-        change.changed("registrant").values(),
+        change.readdressed(),
         merged.get("instance", {}),
         change.ended(),
         now,
@@ -102,6 +102,12 @@ class Change:
         """The rows that are not what they were."""
         known = self.known.get(table, {})
         return {key: row for key, row in self.merged.get(table, {}).items() if row != known.get(key)}
+
+    def readdressed(self) -> list[Row]:
+        """The registrants whose address is not what it was, as they were and as they are."""
+        known = self.known["registrant"]
+        changed = [(row, known.get(key, {})) for key, row in self.changed("registrant").items()]
+        return [one for row, before in changed if row.get("email") != before.get("email") for one in (row, before)]
 
     def ended(self) -> list[Key]:
         """The instances whose end is new."""

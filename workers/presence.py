@@ -8,7 +8,7 @@ those that are not what they were are written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -17,17 +17,15 @@ from schema.store.tables import (
     InstanceKey,
     close_open_stays,
     read_bound_connections,
-    read_stays_that_may_overlap,
+    read_closed_people,
+    read_stays_reaching,
 )
 from workers.merge import Key, Row
 from workers.people import count_once, participant_rows, person_of, same_person_groups
 
 BY_INSTANCE = ("account_id", "uuid")
 BY_CONNECTION = ("account_id", "uuid", "connection_id")
-BY_PERSON = ("account_id", "uuid", "person_id")
-BY_MEETING = ("account_id", "meeting_id")
 BY_EMAIL = ("account_id", "meeting_id", "email")
-NEIGHBOUR_MAX = timedelta(hours=12)  # instances that started further apart than this cannot hold overlapping stays
 
 
 def write_presence(
@@ -40,8 +38,9 @@ def write_presence(
 ) -> None:
     """Bring `participant` up to date.
 
-    `changed` are the rows of `connection` a batch changed, `registrants` those of `registrant`; `instances` are the
-    rows of `instance` as merged in this batch, `ended` those of them whose end is new.
+    `changed` are the rows of `connection` a batch changed, `registrants` the rows of `registrant` whose address it
+    changed, as they were and as they are; `instances` are the rows of `instance` as merged in this batch, `ended` those
+    of them whose end is new.
     """
     for key in ended:
         close_open_stays(connection, (key[0], key[1]), instances[key]["ended_at"], now)
@@ -59,20 +58,17 @@ def write_presence(
         for row in group:
             instance = runs.get((row["account_id"], row["uuid"]), {})
             after += participant_rows(row, person_id, instance.get("ended_at"))
-    persons = {(row["account_id"], row["uuid"], row["person_id"]) for row in (*after, *before.values())}
-    rest = _other_stays(connection, persons, touched, runs, ended)
-    counted = _counted([*after, *rest.values()])
-    known = before | rest
-    written = [row | {"updated_at": now} for key, row in counted.items() if _differs(row, known.get(key))]
+    counted = _count_again(connection, after, before, [(key[0], key[1]) for key in ended])
+    written = [row | {"updated_at": now} for key, row in counted.items() if _differs(row, before.get(key))]
     delete_rows(connection, "participant", [key for key in before if key not in counted])
     write_rows(connection, "participant", written)
 
 
 def _known_by_email(connection: Connection, registrants: Iterable[Row], changed: Mapping[Key, Row]) -> dict[Key, Row]:
-    """Connections that only an address tells, and that address has just turned out to be a registrant's."""
+    """Connections that only an address tells, and that address has just become a registrant's, or ceased to be."""
     emails = {(r["account_id"], r["meeting_id"], r["email"]) for r in registrants if r.get("email")}
     stays = read_rows(connection, "participant", emails, by=BY_EMAIL)
-    keys = {(s["account_id"], s["uuid"], s["connection_id"]) for s in stays if s["person_id"].startswith("email:")}
+    keys = {(s["account_id"], s["uuid"], s["connection_id"]) for s in stays if s["registrant_id"] is None}
     return {key_of("connection", row): row for row in read_rows(connection, "connection", keys - changed.keys())}
 
 
@@ -130,56 +126,49 @@ def _resolved(group: Sequence[Row], people: Mapping[Key, str]) -> str:
     return f"registrant:{known[0]}" if known else person_id
 
 
-def _other_stays(
-    connection: Connection,
-    persons: Iterable[Key],
-    touched: Mapping[Key, object],
-    runs: Mapping[Key, Row],
-    ended: Iterable[Key],
+def _count_again(
+    connection: Connection, after: Sequence[Row], before: dict[Key, Row], ended: Sequence[InstanceKey]
 ) -> dict[Key, Row]:
-    """What else the same people stayed, where it could overlap: in these instances and in those right beside them."""
-    neighbours = _neighbours(connection, {**runs, **{key: runs.get(key, {}) for key in ended}})
-    wanted = {
-        (account_id, uuid, person_id)
-        for account_id, own, person_id in persons
-        for uuid in (own, *neighbours.get((account_id, own), ()))
+    """The stays of everybody these changes touch, by key, each with what it adds to its person's time.
+
+    A stay bears on those that begin later and before it ends. So, for each person, all stays that reach to the first
+    change are looked at, and those that begin after it are counted again. What is read besides is put into `before`.
+    """
+    since: dict[Key, datetime] = {}
+    for row in (*after, *before.values()):
+        _note_earliest(since, _person_key(row), row["first_seen_at"])
+    for instance in ended:
+        for closed in read_closed_people(connection, instance):
+            _note_earliest(since, (closed.account_id, closed.meeting_id, closed.person_id), closed.joined_at)
+    told = [(str(key[0]), int(key[1]), str(key[2])) for key in since if not isinstance(key[1], str)]
+    rest = read_stays_reaching(connection, told, min(since.values())) if told else []
+    changed = {key_of("participant", row): row for row in after}
+    touched = {key[:3] for key in (*changed, *before)}
+    context = {
+        key: row for row in rest if (key := key_of("participant", row))[:3] not in touched and _person_key(row) in since
     }
-    rows = read_rows(connection, "participant", wanted, by=BY_PERSON)
-    for account_id, uuid in ended:
-        rows += read_stays_that_may_overlap(connection, account_id, [uuid, *neighbours.get((account_id, uuid), ())])
-    return {
-        key_of("participant", row): row
-        for row in rows
-        if (row["account_id"], row["uuid"], row["connection_id"]) not in touched
-    }
-
-
-def _neighbours(connection: Connection, runs: Mapping[Key, Row]) -> dict[InstanceKey, list[str]]:
-    """For each instance, the other instances of its meeting that ran about the same time."""
-    meetings = {(r["account_id"], r["meeting_id"]) for r in runs.values() if r.get("meeting_id") is not None}
-    neighbours: dict[InstanceKey, list[str]] = {}
-    by_meeting: dict[Key, list[Row]] = {}
-    for row in read_rows(connection, "instance", meetings, by=BY_MEETING):
-        by_meeting.setdefault((row["account_id"], row["meeting_id"]), []).append(row)
-    for key, run in runs.items():
-        started_at = run.get("started_at")
-        if started_at is not None:
-            neighbours[key[0], key[1]] = [
-                other["uuid"]
-                for other in by_meeting.get((key[0], run["meeting_id"]), ())
-                if other["uuid"] != key[1]
-                and other["started_at"] is not None
-                and abs(other["started_at"] - started_at) <= NEIGHBOUR_MAX
-            ]
-    return neighbours
-
-
-def _counted(rows: Iterable[Row]) -> dict[Key, Row]:
-    """These rows, by key, with what each adds to its person's time."""
+    before |= context
     by_person: dict[Key, list[Row]] = {}
-    for row in rows:
-        by_person.setdefault((row["account_id"], row["meeting_id"], row["person_id"]), []).append(row)
-    return {key_of("participant", row): row for stays in by_person.values() for row in count_once(stays)}
+    for row in (*changed.values(), *context.values()):
+        by_person.setdefault(_person_key(row), []).append(row)
+    return {
+        key: counted
+        for person, stays in by_person.items()
+        for counted in count_once(stays)
+        if (key := key_of("participant", counted)) in changed or counted["first_seen_at"] >= since[person]
+    } | {key: row for key, row in context.items() if row["first_seen_at"] < since[_person_key(row)]}
+
+
+def _person_key(row: Row) -> Key:
+    """A person is one within a meeting; within the instance where the meeting is not known."""
+    meeting_id = row["meeting_id"]
+    return row["account_id"], row["uuid"] if meeting_id is None else meeting_id, row["person_id"]
+
+
+def _note_earliest(since: dict[Key, datetime], key: Key, moment: datetime) -> None:
+    known = since.get(key)
+    if known is None or moment < known:
+        since[key] = moment
 
 
 def _differs(row: Row, known: Row | None) -> bool:

@@ -51,17 +51,13 @@ def read_inbox_health(connection: Connection) -> InboxHealth:
         "SELECT (SELECT count(*) FROM inbox_event WHERE state = 'pending'), "
         "(SELECT received_at FROM inbox_event WHERE state = 'pending' ORDER BY id LIMIT 1)",
     )
-    counts = {
-        state: int(count)
-        for state, count in connection.exec_driver_sql(
-            "SELECT state, count(*) FROM inbox_event WHERE state IN ('dead', 'unhandled') GROUP BY state"
-        )
-        .tuples()
-        .all()
-    }
+    found = connection.exec_driver_sql(
+        "SELECT state, count(*) FROM inbox_event WHERE state IN ('dead', 'unhandled') GROUP BY state"
+    )
+    counts = {state: int(count) for state, count in found}
     (last,) = _one(connection, "SELECT (SELECT received_at FROM inbox_event ORDER BY id DESC LIMIT 1)")
     return InboxHealth(
-        int(pending), as_moment(oldest), int(counts.get("dead", 0)), int(counts.get("unhandled", 0)), as_moment(last)
+        int(pending), as_moment(oldest), counts.get("dead", 0), counts.get("unhandled", 0), as_moment(last)
     )
 
 

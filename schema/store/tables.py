@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from schema.reserved import EVERY_OCCURRENCE
-from schema.store.rows import as_moment, from_sqlite, is_postgres, moment_parameter, read_rows
+from schema.store.rows import as_moment, columns_of, from_sqlite, is_postgres, moment_parameter, read_rows
 
 VOTERS_MAX = 400
 """Registrants of one instance that are asked at most, by registrant_id, so that linking costs the same with 100,000."""
@@ -83,14 +84,61 @@ def close_open_stays(connection: Connection, instance: InstanceKey, ended_at: da
     connection.exec_driver_sql(query, (end, end, moment, *instance))
 
 
-def read_stays_that_may_overlap(connection: Connection, account_id: str, uuids: Sequence[str]) -> list[dict[str, Any]]:
-    """The stays, in these instances, of people who have more than one there."""
-    marks = ", ".join(["%s" if is_postgres(connection) else "?"] * len(uuids))
-    mark = marks[0] if marks[0] == "?" else "%s"
-    query = (
-        f"SELECT * FROM participant WHERE account_id = {mark} AND uuid IN ({marks}) AND person_id IN ("
-        f"SELECT person_id FROM participant WHERE account_id = {mark} AND uuid IN ({marks}) "
-        "GROUP BY person_id HAVING count(*) > 1)"
-    )
-    rows = connection.exec_driver_sql(query, (account_id, *uuids, account_id, *uuids))
-    return [from_sqlite("participant", list(row)) if mark == "?" else dict(row._mapping) for row in rows]
+def read_stays_reaching(
+    connection: Connection, persons: Sequence[tuple[str, int, str]], since: datetime
+) -> list[dict[str, Any]]:
+    """The stays of these people (account_id, meeting_id, person_id) that lasted until `since` or later, or still last.
+
+    Two index ranges per person: a long series with a faithful audience costs what its last session does.
+    """
+    found: list[dict[str, Any]] = []
+    moment = moment_parameter(connection, since)
+    for reaching, parameters in (("p.left_at >= ?", (moment,)), ("p.left_at IS NULL", ())):
+        query = f"SELECT {columns_of('participant', 'p')} FROM {{people}} WHERE {{same}} AND {reaching}"
+        if is_postgres(connection):
+            people = "unnest(%s::text[], %s::bigint[], %s::text[]) AS w(a, m, n), participant p"
+            same = "p.account_id = w.a AND p.meeting_id = w.m AND p.person_id = w.n"
+            text = query.format(people=people, same=same).replace("?", "%s")
+            lists = [list(column) for column in zip(*persons, strict=True)]
+            names = columns_of("participant").split(", ")
+            rows = connection.exec_driver_sql(text, (*lists, *parameters)).fetchall()
+            found += [dict(zip(names, row, strict=True)) for row in rows]
+        else:
+            same = " AND ".join(
+                f"p.{name} = json_extract(w.value, '$[{place}]')"
+                for place, name in enumerate(("account_id", "meeting_id", "person_id"))
+            )
+            text = query.format(people="json_each(?) AS w CROSS JOIN participant p", same=same)
+            rows = connection.exec_driver_sql(text, (json.dumps(persons), *parameters)).fetchall()
+            found += [from_sqlite("participant", row) for row in rows]
+    return found
+
+
+class ClosedPerson(NamedTuple):
+    """Somebody whose stay ended with its instance, and whose other stays may have to be counted again."""
+
+    account_id: str
+    meeting_id: int
+    person_id: str
+    joined_at: datetime
+
+
+_CLOSED = (
+    "SELECT p.account_id, p.meeting_id, p.person_id, min(p.joined_at) FROM participant p "
+    "WHERE p.account_id = ? AND p.uuid = ? AND p.left_is_inferred AND p.meeting_id IS NOT NULL AND EXISTS ("
+    "SELECT 1 FROM participant o WHERE o.account_id = p.account_id AND o.meeting_id = p.meeting_id "
+    "AND o.person_id = p.person_id AND (o.left_at IS NULL OR o.left_at >= p.joined_at) "
+    "AND (o.uuid <> p.uuid OR o.connection_id <> p.connection_id OR o.first_seen_at <> p.first_seen_at)) "
+    "GROUP BY p.account_id, p.meeting_id, p.person_id"
+)
+
+
+def read_closed_people(connection: Connection, instance: InstanceKey) -> list[ClosedPerson]:
+    """The people whose stays ended with this instance and who have others that reach into them."""
+    query = _CLOSED.replace("?", "%s") if is_postgres(connection) else _CLOSED
+    people = []
+    for account_id, meeting_id, person_id, joined_at in connection.exec_driver_sql(query, instance):
+        moment = as_moment(joined_at)
+        assert moment is not None
+        people.append(ClosedPerson(account_id, meeting_id, person_id, moment))
+    return people

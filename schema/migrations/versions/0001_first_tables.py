@@ -654,7 +654,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("email IS NOT NULL"),
             postgresql_where=sa.text("email IS NOT NULL"),
         )
-        batch_op.create_index("participant_person", ["account_id", "uuid", "person_id"], unique=False)
+        batch_op.create_index("participant_person", ["account_id", "meeting_id", "person_id", "left_at"], unique=False)
         batch_op.create_index("participant_registrant", ["account_id", "meeting_id", "registrant_id"], unique=False)
         batch_op.create_index("participant_updated", ["updated_at"], unique=False)
 

@@ -20,6 +20,7 @@ from workers.queue import ring
 HEARTBEAT_KEY = "joinlog:clock"
 HEARTBEAT_SECONDS = 10.0
 HEARTBEATS_MISSED_MAX = 3  # then the key is gone
+RETRY_SECONDS = 60.0  # after a failure, for a duty that is due less often
 HEARTBEAT_GRACE_MILLISECONDS = 2000
 
 log = structlog.get_logger()
@@ -27,7 +28,7 @@ log = structlog.get_logger()
 
 class Duty(NamedTuple):
     """Something to do every so often, at start first. It may fail with an error of the database, of Redis or of a file;
-    then it is tried again when it is due next."""
+    then it is tried again after RETRY_SECONDS at the latest."""
 
     name: str
     every_seconds: float
@@ -47,21 +48,24 @@ class Clock:
         """Do what is due; returns the seconds until something is due again."""
         for place, duty in enumerate(self._duties):
             if self._due[place] <= self._now_seconds():
-                self._do(duty)
-                self._due[place] = self._now_seconds() + duty.every_seconds
+                is_done = self._do(duty)
+                pause = duty.every_seconds if is_done else min(duty.every_seconds, RETRY_SECONDS)
+                self._due[place] = self._now_seconds() + pause
         return max(0.0, min(self._due) - self._now_seconds())
 
-    def _do(self, duty: Duty) -> None:
+    def _do(self, duty: Duty) -> bool:
         try:
             duty.run()
         except (SQLAlchemyError, OSError, RedisError) as error:
             if duty.name not in self._failing:  # once per outage
                 log.warning("duty_failed", duty=duty.name, error=type(error).__name__)
             self._failing.add(duty.name)
+            return False
         else:
             if duty.name in self._failing:
                 log.info("duty_back", duty=duty.name)
             self._failing.discard(duty.name)
+            return True
 
 
 def ringing(queue: Queue, every_seconds: float) -> list[Duty]:

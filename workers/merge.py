@@ -8,7 +8,6 @@ value, so that even then the order of arrival says nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -62,13 +61,13 @@ def union(known: str, stated: str) -> str:
     """Two JSON lists as one sorted list without repeats."""
     if known == stated:
         return known
-    items = {json.dumps(item): item for item in (*json.loads(known), *json.loads(stated))}
-    return json.dumps(sorted(items.values()), separators=(",", ":"))
+    items = {msgspec.json.encode(item): item for item in (*msgspec.json.decode(known), *msgspec.json.decode(stated))}
+    return as_union(*items.values())
 
 
 def as_union(*items: Any) -> str:
     """Items as the JSON list that `union` combines."""
-    return json.dumps(sorted(items), separators=(",", ":"))
+    return msgspec.json.encode(sorted(items)).decode()
 
 
 NEWEST = None  # by event_ts, then by value; needs the row's stamps

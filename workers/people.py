@@ -6,10 +6,11 @@ else the address, else nothing but the connection itself.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from schema.payloads import from_milliseconds
 from workers.sessions import Leave, Stay, pair_stays
@@ -61,7 +62,9 @@ def stays_of(connection: Mapping[str, Any]) -> list[Stay]:
     joins, leaves = connection.get("joins"), connection.get("leaves")
     if not joins and not leaves:
         return []
-    return pair_stays(json.loads(joins or "[]"), [Leave(*leave) for leave in json.loads(leaves or "[]")])
+    return pair_stays(
+        msgspec.json.decode(joins or "[]"), [Leave(*leave) for leave in msgspec.json.decode(leaves or "[]")]
+    )
 
 
 def participant_rows(connection: Row, person_id: str, ended_at: datetime | None) -> list[Row]:

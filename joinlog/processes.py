@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import signal
 import socket
 import sys
 import threading
-import time
 from functools import partial
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 import structlog
-from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
 
 from joinlog.lifetime import Signals, dies_with
 from schema.logs import configure_logs
 from schema.settings import ConfigurationError, Settings, read_settings, without_password
 
 if TYPE_CHECKING:
-    from schema.store.database import Database
     from workers.clock import Duty
-    from workers.queue import DrainWorker
 
 HEADER_SECONDS_MAX = 10
 STOP_SECONDS_MAX = 5  # for answers in progress, each of which is out within 3 s
 RESPAWN_SECONDS = 1.0
-OUTAGE_LINE_SECONDS = 30.0
-INSIST_SECONDS = 1.5  # RQ ignores a second signal within one second
-MIGRATION_POLL_SECONDS = 0.5
 HOUR_SECONDS = 3600.0
-WORKER_PAUSE_SECONDS = 2.0  # before a worker that lost Redis tries again
 
 log = structlog.get_logger()
 
@@ -114,120 +103,11 @@ def require_free_port(host: str, port: int) -> int:
 @click.command()
 def worker() -> None:
     """Bring accepted events into the tables. Several may run at once."""
-    from schema.store.database import Database
-    from workers import jobs
-    from workers.drain import Drain
+    from joinlog.working import work
 
     settings = read_settings()
     configure_logs(settings, "worker")
-    url = require_redis(settings)
-    stopping = threading.Event()
-    database = Database(settings.database_url, durable=False)
-    drain = Drain(database, batch_events=settings.drain_batch_events, stopping=stopping)
-    jobs.prepare(drain.empty)
-    logging.getLogger("rq.worker").addFilter(OneLinePerOutage())
-    log.info("worker_started", database=database.shown_url)
-    _stop_on_signals(stopping)
-    _await_migrations(database, stopping)
-    while not stopping.is_set():
-        _stop_on_signals(stopping)
-        try:
-            drain.empty()  # without waiting for a ring: it may have been lost with Redis
-        except (SQLAlchemyError, OSError) as error:
-            log.error("drain_given_up", error=type(error).__name__)
-        if not stopping.is_set():
-            _answer_rings(url, settings, stopping)
-    database.close()
-    log.info("worker_stopped")
-
-
-def _await_migrations(database: Database, stopping: threading.Event) -> None:
-    """Return once the tables are those of this version: with any others every event would fail, and be dead."""
-    from schema.migrate import applied_revision, newest_revision
-
-    told = ""
-    while not stopping.is_set():
-        try:
-            with database.read() as connection:
-                applied = applied_revision(connection)
-            missing = "" if applied == newest_revision() else f"at {applied or 'nothing'}, not {newest_revision()}"
-        except (SQLAlchemyError, OSError) as error:
-            missing = f"not reachable ({type(error).__name__})"
-        if not missing:
-            return
-        if missing != told:
-            log.warning("waiting_for_database", reason=missing)
-            told = missing
-        stopping.wait(MIGRATION_POLL_SECONDS)
-
-
-def _stop_on_signals(stopping: threading.Event) -> None:
-    """Until RQ installs its own handlers."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        # Not here: this may have interrupted a wait that holds the event's lock.
-        threading.Thread(target=stopping.set).start()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-
-
-class OneLinePerOutage(logging.Filter):
-    """Lets the first line of RQ about Redis being away pass, without its traceback; the others come every 2 s."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._silent_until = 0.0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a line is logged."""
-        error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, RedisError) and "could not connect to Redis" not in str(record.msg):
-            return True
-        is_first = time.monotonic() >= self._silent_until
-        self._silent_until = time.monotonic() + OUTAGE_LINE_SECONDS
-        record.exc_info = None
-        return is_first
-
-
-def _answer_rings(url: str, settings: Settings, stopping: threading.Event) -> None:
-    """Work until asked to stop, or until Redis went away at a moment that RQ does not survive."""
-    from rq.exceptions import StopRequested
-
-    from workers.queue import DrainWorker
-
-    worker = None
-    try:
-        worker = DrainWorker(url, settings.signing_keys)
-        worker.stopping = stopping
-        worker.max_connection_wait_time = WORKER_PAUSE_SECONDS
-        threading.Thread(target=insist, args=(worker, stopping), daemon=True).start()
-        worker.work(with_scheduler=False, logging_level=None)
-        stopping.wait(WORKER_PAUSE_SECONDS)  # unless asked to stop it gave up, over a job nobody can read for example
-    except StopRequested:
-        stopping.set()
-    except (RedisError, OSError) as error:
-        log.warning("redis_away", error=type(error).__name__, retry_seconds=WORKER_PAUSE_SECONDS)
-        _stop_on_signals(stopping)
-        stopping.wait(WORKER_PAUSE_SECONDS)
-    finally:
-        if worker is not None and worker.pubsub_thread is not None:
-            worker.pubsub_thread.stop()
-
-
-def insist(worker: DrainWorker, stopping: threading.Event) -> None:
-    """Ask an idle worker again that was asked to stop, for as long as it takes.
-
-    RQ's handler raises an exception to leave whatever it interrupted, and some code swallows that, logging for one:
-    a worker that is told to stop in the moment Redis goes away went on for ever.
-    """
-    from rq.worker import WorkerStatus
-
-    stopping.wait()
-    while True:
-        time.sleep(INSIST_SECONDS)
-        if worker.get_state() != WorkerStatus.BUSY:
-            os.kill(os.getpid(), signal.SIGTERM)
+    work(settings, require_redis(settings))
 
 
 @click.command()
@@ -275,6 +155,12 @@ def migrate() -> None:
         database.close()
     what = f"is at {after} already" if before == after else f"went from {before or 'nothing'} to {after}"
     click.echo(f"{database.shown_url} {what}")
+    if os.environ.get("HONCHO_PROCESS_NAME", "").startswith("release"):
+        # `honcho start` runs the release of the Procfile beside the others, and stops them all when one ends.
+        click.echo("waiting beside the other processes of honcho")
+        with Signals() as signals:
+            while not signals.wait(HOUR_SECONDS):
+                pass
 
 
 @click.command("play-demo", hidden=True)
@@ -282,11 +168,12 @@ def migrate() -> None:
 def play_demo(url: str) -> None:
     """Play the fake Zoom of the demo until stopped; `joinlog up` starts this."""
     from joinlog import fakezoom
+    from joinlog.working import stop_on_signals
 
     secret = read_settings().zoom_webhook_secret_token
     assert secret is not None
     stop = threading.Event()
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
     try:
         fakezoom.play_demo(url, secret.get_secret_value(), stop)
     except fakezoom.EndpointError as error:

@@ -89,17 +89,21 @@ def run(children: Children, plan: Plan, signals: Signals) -> None:
     """Keep the processes running until asked to stop, and say when they are ready."""
     console = Console(highlight=False, soft_wrap=True)
     began = time.monotonic()
-    is_told = False
+    is_ready = is_late = False
     try:
         while not signals.is_stop_asked:
             look_again = children.look()
-            if not is_told:
+            if not is_ready:
+                seconds = time.monotonic() - began
                 missing = what_is_missing(plan.settings)
-                if missing is None or time.monotonic() - began > READY_SECONDS_MAX:
-                    tell(console, plan, missing, time.monotonic() - began)
-                    is_told = True
+                if missing is None:
+                    is_ready = True
+                    tell(console, plan, seconds)
                     if plan.is_demo:
                         children.add(_child("demo", plan))
+                elif seconds > READY_SECONDS_MAX and not is_late:
+                    is_late = True
+                    console.print(f"\n[bold red]Not ready[/] after {seconds:.0f} s: {missing}. Still trying.\n")
                 look_again = min(look_again, READY_POLL_SECONDS)
             signals.wait(look_again)
     finally:
@@ -123,16 +127,11 @@ def what_is_missing(settings: Settings) -> str | None:
         connection.close()
 
 
-def tell(console: Console, plan: Plan, missing: str | None, seconds: float) -> None:
+def tell(console: Console, plan: Plan, seconds: float) -> None:
     """Print where everything is."""
     settings = plan.settings
-    state = (
-        f"[bold green]Joinlog is ready[/] ({seconds:.1f} s)"
-        if missing is None
-        else f"[bold red]Not ready:[/] {missing}"
-    )
     redis = "a server started for this run" if plan.starts_redis else without_password(settings.redis_url or "")
-    console.print(f"\n{state}\n")
+    console.print(f"\n[bold green]Joinlog is ready[/] ({seconds:.1f} s)\n")
     console.print(f"  endpoint  [bold]{settings.base_url}{WEBHOOK_PATH}[/]   (paste it into your Zoom app)")
     console.print(f"  page      [bold]{page_link(settings)}[/]")
     console.print(f"  database  {without_password(settings.database_url)}")

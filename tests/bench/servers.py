@@ -1,0 +1,106 @@
+"""Web servers to measure beside Joinlog's: the same granian, front and threads, another application behind them.
+
+`python -m tests.bench.servers bare|alone|textbook`, with PORT, DATABASE_URL and REDIS_URL in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, abort, request
+
+from joinlog.front import Front
+from joinlog.lifetime import dies_with
+from schema.settings import read_settings
+from tests.bench.processes import Service, free_port, settings
+
+TEXTBOOK_QUEUE = "textbook"
+
+
+def bare() -> Any:
+    """(a) Flask that answers 204 to a POST without looking."""
+    app = Flask("bare")
+
+    @app.post("/webhook")
+    def webhook() -> Response:
+        return Response(status=204)
+
+    return app.wsgi_app
+
+
+def alone() -> Any:
+    """Joinlog with one transaction per event instead of one per group."""
+    from webhook import app as product
+    from webhook.keeper import Keeper
+
+    product.Keeper = partial(Keeper, group_events=1)  # type: ignore[assignment, misc]
+    return product.create_app(read_settings()).wsgi_app
+
+
+def textbook() -> Any:
+    """(c) Flask verifies and hands each event to RQ. Nothing durable: Redis is as `joinlog up` starts it."""
+    from redis import Redis
+    from rq import Queue
+
+    from tests.bench.textbook import handle
+    from webhook.signature import SignatureRefused, verify
+
+    found = read_settings()
+    queue = Queue(TEXTBOOK_QUEUE, connection=Redis.from_url(found.redis_url or ""))
+    app = Flask("textbook")
+
+    @app.post("/webhook")
+    def webhook() -> Response:
+        body = request.get_data()
+        signature = request.headers.get("x-zm-signature", "").encode()
+        timestamp = request.headers.get("x-zm-request-timestamp", "").encode()
+        try:
+            verify(
+                found.zoom_secrets, signature, timestamp, body,
+                now_seconds=time.time(), tolerance_seconds=found.signature_tolerance_seconds,
+            )  # fmt: skip
+        except SignatureRefused:
+            abort(401)
+        queue.enqueue(handle, request.get_json())
+        return Response(status=204)
+
+    return app.wsgi_app
+
+
+APPLICATIONS = {"bare": bare, "alone": alone, "textbook": textbook}
+
+
+def reference(name: str, folder: Path, database_url: str, redis_url: str, core: int | None = None) -> Service:
+    """One of these servers."""
+    variables = settings(database_url, redis_url) | {"PORT": str(free_port())}
+    return Service(name, [sys.executable, "-m", "tests.bench.servers", name], folder, variables, core)
+
+
+def _load(server_pid: int, name: str) -> Any:
+    dies_with(server_pid, signal.SIGKILL)()
+    return Front(APPLICATIONS[name](), read_settings().web_threads)
+
+
+def serve(name: str) -> None:
+    """Serve one of them, with the server's settings of `joinlog web`."""
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces
+    from granian.log import LogLevels
+
+    found = read_settings()
+    server = Granian(
+        "tests.bench.servers", address="127.0.0.1", port=found.port, interface=Interfaces.RSGI, workers=1,
+        websockets=False, backlog=found.web_backlog, backpressure=found.web_backlog, http=HTTPModes.http1,
+        log_level=LogLevels.error,
+    )  # fmt: skip
+    server.serve(target_loader=partial(_load, os.getpid(), name), wrap_loader=False)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

@@ -1,0 +1,211 @@
+"""The other pages in a real browser: deciding, refusing, connecting, and what everybody can use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from joinlog.fakezoom.delivery import validation_event
+from schema.store.pages.revoked import revoke_link
+from tests.browser.conftest import LIGHT, Eye
+from tests.browser.stage import Stage, page_paths
+from tests.stories import ACCOUNT, Story
+from webhook.pages.showing import instance_url, meeting_url
+from webhook.tokens import Role
+
+AXE = (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js").read_text()
+SERIOUS = ("serious", "critical")
+STORY = Story(meeting_id=82_000_000_001)
+UUID = "to/decide+run=="
+
+
+@pytest.fixture(scope="module")
+def told(stage: Stage) -> Stage:
+    """With the demo's world, and a webinar that somebody has to decide."""
+    stage.keep_world(datetime.now(UTC))
+    stage.post(
+        STORY.created(-5000, {"w1": 3000, "w2": 3000 + 7 * 1440}),
+        STORY.started(0, UUID),
+        STORY.person(1, "joined", "7", 0, UUID, email="jane.doe@example.com"),
+        STORY.ended(40, 0, UUID),
+        b'{"event":"webinar.started","payload":{}}',
+    )
+    stage.settle()
+    return stage
+
+
+def test_operator_decides_with_one_click_and_a_reason(told: Stage, eye: Eye) -> None:
+    page = eye.enter().go(meeting_url(ACCOUNT, STORY.meeting_id))
+    review = page.locator(".review")
+    expect(review).to_contain_text("None was due when it started")
+    review.get_by_label("Why").fill("the host told me")
+    review.get_by_role("button", name="It was this one").first.click()
+    page.wait_for_url("**/instance/**decided=1")
+    expect(page.locator("#part .answer .chip")).to_have_text("confirmed")
+    expect(page.locator("#part")).to_contain_text("the host told me")
+    assert told.rows(f"SELECT link_state FROM instance WHERE uuid = '{UUID}'") == [("confirmed",)]
+    page.goto(f"{told.url}{meeting_url(ACCOUNT, STORY.meeting_id)}")
+    expect(page.locator(".review")).to_have_count(0)
+    page.goto(f"{told.url}{instance_url(ACCOUNT, UUID)}")
+    page.locator("#decide select").select_option("-")
+    page.locator("#decide").get_by_label("Why").fill("I was wrong")
+    page.get_by_role("button", name="Decide").click()
+    expect(page.locator("#part .answer .chip")).to_have_text("unscheduled")
+
+
+def test_words_being_typed_survive_the_refresh(told: Stage, eye: Eye) -> None:
+    page = eye.enter().go(meeting_url(ACCOUNT, STORY.meeting_id))
+    why = page.locator(".review").get_by_label("Why")
+    why.fill("half a rea")
+    page.locator("h1").click()
+    page.evaluate("htmx.trigger('#part', 'refresh')")  # not even then
+    told.post(STORY.registration(-50, "created", "late"))
+    told.settle()
+    registered = page.locator(".grid tbody tr", has=page.locator(".date")).last.locator("td.n").first
+    expect(why).to_have_value("half a rea")
+    why.fill("")
+    page.locator("h1").click()
+    expect(registered).to_have_text("1")  # nothing is typed any more: the page refreshes again
+
+
+def test_viewer_is_offered_no_decision_and_refused_one(told: Stage, eye: Eye) -> None:
+    page = eye.enter(Role.VIEWER).go(meeting_url(ACCOUNT, STORY.meeting_id))
+    expect(page.locator(".review")).to_be_visible()
+    assert page.get_by_role("button", name="It was this one").count() == 0
+    page.goto(f"{told.url}{instance_url(ACCOUNT, UUID)}")
+    assert page.locator("#decide").count() == 0
+    expect(page.locator(".people .mail")).to_have_text("j***@e***.com")
+    status = page.evaluate(
+        """async (url) => (await fetch(url, {method: 'POST', body: new URLSearchParams({
+        form_token: document.body.dataset.formToken, occurrence: 'w1', because: 'x'})})).status""",
+        f"{instance_url(ACCOUNT, UUID)}/link",
+    )
+    assert status == 403
+    eye.forgive("403")
+
+
+def test_link_leaves_the_address_bar(stage: Stage, eye: Eye) -> None:
+    token = stage.link(stage.grant()).partition("#")[2]
+    asked: list[str] = []
+    eye.page.on("request", lambda request: asked.append(request.url))
+    eye.page.goto(f"{stage.url}/enter#{token}")
+    eye.page.wait_for_url(f"{stage.url}/")
+    assert not [url for url in asked if token in url.partition("#")[0]]
+    eye.page.go_back()
+    assert token not in eye.page.url
+
+
+def test_expired_link_is_refused_and_says_what_to_do(stage: Stage, eye: Eye) -> None:
+    eye.page.goto(stage.link(stage.grant(hours=-1)))
+    expect(eye.page.locator("[data-refused=expired]")).to_contain_text("joinlog link")
+    eye.forgive("401")
+
+
+def test_link_called_back_ends_an_open_page(stage: Stage, eye: Eye) -> None:
+    granted = stage.grant()
+    eye.page.goto(stage.link(granted))
+    eye.page.wait_for_url(f"{stage.url}/")
+    revoke_link(stage.database, granted.link_id, datetime.now(UTC))
+    expect(eye.page.locator("#gone")).to_contain_text("Your link has ended")
+    eye.page.goto(stage.link(granted))
+    expect(eye.page.locator("[data-refused=revoked]")).to_be_visible()
+    eye.forgive("401")
+
+
+def test_curve_is_drawn_and_stays_are_bars(told: Stage, eye: Eye) -> None:
+    path = dict(page_paths(told))["instance"]
+    page = eye.enter().go(path)
+    expect(page.locator("#curve canvas")).to_be_visible()
+    assert page.locator(".stays rect").count() > 20
+    box = page.locator("#curve canvas").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(".u-legend .u-series").nth(1)).to_contain_text(re.compile(r"present.*\d"))
+
+
+def test_grid_shows_dates_against_runnings(told: Stage, eye: Eye) -> None:
+    page = eye.enter().go(_demo_meeting(told))
+    states = set(page.locator(".grid .run-pill b").all_inner_texts())
+    assert {"observed", "rehearsal", "unscheduled", "conflict"} <= states
+    assert page.locator(".grid tbody tr").count() >= 7
+
+
+def _demo_meeting(told: Stage) -> str:
+    account, meeting_id = told.rows(f"SELECT account_id, meeting_id FROM meeting WHERE account_id <> '{ACCOUNT}'")[0]
+    return meeting_url(account, meeting_id)
+
+
+def test_inbox_finds_shows_and_replays(told: Stage, eye: Eye) -> None:
+    page = eye.enter().go("/inbox")
+    page.locator("label.tick", has_text="dead").click()
+    page.get_by_role("button", name="Find").click()
+    expect(page.locator(".events tbody tr.row")).to_have_count(1)
+    expect(page.locator(".error")).to_contain_text("PayloadError")
+    page.locator(".events tbody a").first.click()
+    expect(page.locator(".json")).to_contain_text('"event": "webinar.started"')
+    page.get_by_role("button", name="Replay").click()
+    page.wait_for_load_state()
+    told.settle()
+    page.goto(f"{told.url}/inbox")
+    page.locator("#search").fill("jane.doe@example.com")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator(".events tbody tr.row")).to_have_count(1)
+    assert "jane" not in page.url
+    page.get_by_role("button", name="Replay all dead").click()
+    expect(page.locator(".notice.green")).to_contain_text("1 events were set pending")
+    told.settle()
+
+
+def test_health_says_what_was_refused(told: Stage, eye: Eye) -> None:
+    page = eye.enter().go("/health")
+    expect(page.locator("#h-redis")).to_contain_text("answers")
+    expect(page.locator("#h-database")).to_contain_text("SQLite")
+    told.client.post("/webhook", content=b"{}", headers={"content-type": "application/json"})
+    expect(page.locator("#h-refused")).to_contain_text("missing_signature")
+
+
+def test_connect_page_turns_green_when_zoom_validates(stage: Stage, eye: Eye) -> None:
+    page = eye.enter().go("/connect")
+    expect(page.locator("#endpoint")).to_have_text(f"{stage.url}/webhook")
+    expect(page.locator("#tick")).to_have_attribute("data-validated", "no")
+    stage.post(validation_event("qgg8vlvZRS6UYooatFL8Aw", 1_700_000_000_000))
+    expect(page.locator("#tick")).to_have_attribute("data-validated", "yes")
+    expect(page.locator("#tick")).to_contain_text("Validated by Zoom")
+
+
+@pytest.fixture(scope="module", params=["light", "dark", "phone"])
+def looks(request: pytest.FixtureRequest, browser: Browser, told: Stage) -> Iterator[Page]:
+    """A page in one of the looks; `bypass_csp` lets axe in, which the pages themselves would not."""
+    size = {"viewport": {"width": 360, "height": 760}} if request.param == "phone" else {}
+    scheme = "dark" if request.param == "dark" else "light"
+    context = browser.new_context(**{**LIGHT, **size}, color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto(told.link(told.grant()))
+    page.wait_for_url(f"{told.url}/")
+    yield page
+    context.close()
+
+
+NAMES = ("live", "meetings", "meeting", "instance", "inbox", "event", "health", "connect", "enter", "review", "missing")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_serious_accessibility_fault(looks: Page, told: Stage, name: str) -> None:
+    more = {"enter": "/enter", "review": meeting_url(ACCOUNT, STORY.meeting_id), "missing": "/no-such-page"}
+    looks.goto(f"{told.url}{(dict(page_paths(told)) | more)[name]}")
+    if name == "instance":
+        looks.wait_for_selector("#curve canvas")
+    looks.evaluate(AXE)
+    found = looks.evaluate("axe.run({resultTypes: ['violations']})")
+    faults = [
+        (fault["id"], [node["html"][:160] for node in fault["nodes"][:3]])
+        for fault in found["violations"]
+        if fault["impact"] in SERIOUS
+    ]
+    assert faults == []
+    assert looks.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

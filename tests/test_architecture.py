@@ -1,0 +1,169 @@
+"""What may import what: read from the source, transitively, so that a comment cannot lie about it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OURS = ("schema", "webhook", "workers", "joinlog")
+WORLDLY = {"flask", "redis", "rq", "sqlalchemy", "sqlmodel", "psycopg", "sqlite3", "alembic", "granian", "socket",
+           "httpx", "requests", "urllib", "subprocess"}  # fmt: skip
+PURE = (
+    "schema.envelope", "schema.payloads", "schema.states", "webhook.signature", "workers.merge", "workers.projection",
+    "workers.sessions", "workers.linking", "workers.schedule", "workers.registrations", "workers.people",
+    "workers.ignored", "joinlog.fakezoom.world", "joinlog.fakezoom.delivery", "joinlog.fakezoom.mix",
+    "joinlog.fakezoom.truth", "joinlog.fakezoom.telling", "joinlog.fakezoom.payloads",
+)  # fmt: skip
+MAY_IMPORT = {
+    "schema": {"schema"},
+    "webhook": {"webhook", "schema", "workers.queue"},
+    "workers": {"workers", "schema"},
+    "joinlog.fakezoom": {"joinlog.fakezoom"},
+    "joinlog": {"joinlog", "schema", "webhook", "workers"},
+}
+VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc", "base"}
+
+
+def sources(*roots: str) -> list[Path]:
+    return sorted(path for root in roots for path in (ROOT / root).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def path_of(module: str) -> Path | None:
+    """The file of one of our modules; None for anybody else's, and for names inside a module."""
+    for path in (ROOT / (module.replace(".", "/") + ".py"), ROOT / module.replace(".", "/") / "__init__.py"):
+        if path.exists():
+            return path
+    return None
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def _at_run_time(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those under `if TYPE_CHECKING:`, which import nothing."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}:
+            continue
+        yield child
+        yield from _at_run_time(child)
+
+
+@cache
+def imports_of(path: Path) -> frozenset[str]:
+    """Every module a file imports, also inside functions; `from a import b` counts as a.b where that is a module."""
+    found: set[str] = set()
+    for node in _at_run_time(parsed(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            for alias in node.names:
+                inner = f"{module}.{alias.name}"
+                found.add(inner if path_of(inner) is not None else module)
+    return frozenset(found)
+
+
+def why_imports(module: str, wanted: set[str], seen: frozenset[str] = frozenset()) -> list[str] | None:
+    """The chain of imports from one of our modules to any of the wanted packages; None when there is none."""
+    path = path_of(module)
+    if path is None or module in seen:
+        return None
+    for imported in sorted(imports_of(path)):
+        if imported.partition(".")[0] in wanted:
+            return [module, imported]
+        if imported.partition(".")[0] in OURS:
+            chain = why_imports(imported, wanted, seen | {module})
+            if chain is not None:
+                return [module, *chain]
+    return None
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_module_that_decides_does_not_touch_the_world(module: str) -> None:
+    assert path_of(module) is not None, f"{module} is gone: take it off the list"
+    chain = why_imports(module, WORLDLY)
+    assert chain is None, " -> ".join(chain or [])
+
+
+@pytest.mark.parametrize("path", sources(*OURS), ids=module_of)
+def test_imports_go_one_way(path: Path) -> None:
+    module = module_of(path)
+    own = max((prefix for prefix in MAY_IMPORT if f"{module}.".startswith(f"{prefix}.")), key=len)
+    if module == "joinlog.fakezoom.command":
+        own = "joinlog"
+    for imported in imports_of(path):
+        if imported.partition(".")[0] in OURS:
+            allowed = any(f"{imported}.".startswith(f"{prefix}.") for prefix in MAY_IMPORT[own])
+            assert allowed, f"{module} imports {imported}"
+
+
+def test_only_the_queue_knows_redis_and_rq_and_only_the_store_knows_drivers() -> None:
+    owners = {
+        "rq": {"workers.queue"},
+        "sqlite3": {"schema.store.database"},
+        "psycopg": set(),
+        "alembic": {"schema.migrate"},
+    }
+    for path in sources("schema", "webhook", "workers"):
+        if "migrations" in path.parts:
+            continue
+        for imported in imports_of(path):
+            package = imported.partition(".")[0]
+            allowed = owners.get(package)
+            is_type_only = module_of(path) == "workers.clock"  # names rq.Queue as the type of what it is handed
+            assert allowed is None or module_of(path) in allowed or is_type_only, (
+                f"{module_of(path)} imports {imported}"
+            )
+
+
+def test_whatever_an_event_can_do_wrong_ends_in_exactly_one_place() -> None:
+    broad = {"Exception", "BaseException"}
+    found = []
+    for path in sources(*OURS):
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.ExceptHandler):
+                names = {ast.unparse(part) for part in ast.walk(node.type)} if node.type else {"Exception"}
+                if names & broad:
+                    found.append(f"{module_of(path)}:{node.lineno}")
+    assert [place.partition(":")[0] for place in found] == ["workers.drain"], found
+
+
+@pytest.mark.parametrize("path", sources(*OURS, "tests"), ids=str)
+def test_no_module_has_a_vague_name(path: Path) -> None:
+    words = set(path.stem.split("_")) | set(path.parent.name.split("_"))
+    assert not words & VAGUE
+
+
+@pytest.mark.parametrize("path", sources(*OURS), ids=module_of)
+def test_every_module_and_public_function_says_what_it_is(path: Path) -> None:
+    tree = parsed(path)
+    if "versions" in path.parts:
+        return
+    assert ast.get_docstring(tree), "the module has no docstring"
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{node.name} has no docstring"
+
+
+def test_nothing_unpickles() -> None:
+    for path in sources(*OURS):
+        assert not {"pickle", "marshal", "shelve", "dill"} & imports_of(path), module_of(path)
+
+
+def test_the_checks_have_teeth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert why_imports("workers.drain", {"sqlalchemy"}) is not None
+    assert why_imports("webhook.app", {"flask"}) == ["webhook.app", "flask"]

@@ -1,0 +1,339 @@
+"""The fake Zoom's player against a real HTTP server on loopback: retries, validation, statistics, a clean stop."""
+
+import hashlib
+import hmac
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from joinlog.fakezoom import (
+    MIXES,
+    NO_FAULTS,
+    Attempt,
+    EndpointError,
+    Faults,
+    Pace,
+    Stats,
+    Truth,
+    demo_world,
+    generate,
+    plan,
+    play,
+    play_demo,
+)
+from joinlog.fakezoom.command import simulate
+from joinlog.fakezoom.endpoint import Answer, require_loopback
+
+SECRET = "s3cret"
+START = datetime(2026, 3, 2, tzinfo=UTC)
+AT_ONCE = Pace(speed=None, time_scale=100_000.0)  # retries after 3, 12 and 36 ms
+Behaviour = Callable[[int], int]
+
+
+@dataclass
+class Seen:
+    """What the server received: tries by tracking id as (timestamp, body), and validations."""
+
+    url: str
+    token_suffix: str = ""
+    behaviour: Behaviour = lambda nth: 204
+    tries: dict[str, list[tuple[str, bytes]]] = field(default_factory=lambda: defaultdict(list))
+    validations: int = 0
+    unsigned: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    on_validation: Callable[[], None] = lambda: None
+    on_event: Callable[[bytes], None] = lambda body: None
+
+
+@contextmanager
+def endpoint() -> Iterator[Seen]:
+    seen = Seen("")
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            status, answer = self.judge(body)
+            self.send_response(status)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def judge(self, body: bytes) -> tuple[int, bytes]:
+            timestamp = self.headers["x-zm-request-timestamp"]
+            digest = hmac.new(SECRET.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
+            if self.headers["x-zm-signature"] != f"v0={digest}":
+                seen.unsigned += 1
+                return 401, b""
+            event = json.loads(body)
+            if event["event"] == "endpoint.url_validation":
+                token = event["payload"]["plainToken"]
+                encrypted = hmac.new(SECRET.encode(), token.encode(), hashlib.sha256).hexdigest()
+                with seen.lock:
+                    seen.validations += 1
+                seen.on_validation()
+                return 200, json.dumps({"plainToken": token, "encryptedToken": encrypted + seen.token_suffix}).encode()
+            with seen.lock:
+                tries = seen.tries[self.headers["x-zm-trackingid"]]
+                tries.append((timestamp, body))
+            seen.on_event(body)
+            return seen.behaviour(len(tries)), b""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = False
+    server.block_on_close = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    seen.url = f"http://127.0.0.1:{server.server_address[1]}/webhook"
+    try:
+        yield seen
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def attempts(most: int = 40, faults: Faults = NO_FAULTS) -> list[Attempt]:
+    return plan(generate(2, 1, MIXES["calm"], start=START, audience=(5, 5)).emissions, faults, 2)[:most]
+
+
+def test_everything_arrives_signed_after_a_validation() -> None:
+    told = attempts()
+    with endpoint() as seen:
+        stats = play(told, url=seen.url, secret=SECRET, pace=AT_ONCE)
+    assert (stats.acknowledged, stats.sent, stats.retried, stats.given_up) == (len(told), len(told), 0, 0)
+    assert seen.validations >= 1
+    assert seen.unsigned == 0
+    received = {tracking: json.loads(tries[0][1]) for tracking, tries in seen.tries.items()}
+    assert received == {a.tracking_id: a.event for a in told}
+    assert 0 < stats.percentile_seconds(0.5) <= stats.percentile_seconds(0.99)
+
+
+def test_a_refused_event_is_tried_again_until_it_is_taken() -> None:
+    told = attempts(faults=Faults(reserialised=0.5, fresh_timestamp=0.0))
+    with endpoint() as seen:
+        seen.behaviour = lambda nth: 503 if nth <= 2 else 204
+        stats = play(told, url=seen.url, secret=SECRET, pace=AT_ONCE)
+    assert stats.acknowledged == len(told)
+    assert stats.retried == 2 * len(told)
+    assert stats.failures["answered 503"] == 2 * len(told)
+    assert {len(tries) for tries in seen.tries.values()} == {3}
+    for tries in seen.tries.values():
+        assert len({timestamp for timestamp, _ in tries}) == 1
+        first, *others = [json.loads(body) for _, body in tries]
+        assert all(other == first for other in others)
+    assert any(tries[0][1] != tries[1][1] for tries in seen.tries.values())
+
+
+def test_zoom_gives_up_after_three_retries() -> None:
+    told = attempts(5)
+    with endpoint() as seen:
+        seen.behaviour = lambda nth: 500
+        stats = play(told, url=seen.url, secret=SECRET, pace=AT_ONCE)
+    assert (stats.given_up, stats.acknowledged, stats.sent, stats.left_over) == (5, 0, 20, 0)
+
+
+@pytest.mark.parametrize("status", [201, 202, 301, 400, 401, 404])
+def test_only_200_and_204_count(status: int) -> None:
+    with endpoint() as seen:
+        seen.behaviour = lambda nth: status if nth == 1 else 200
+        stats = play(attempts(2), url=seen.url, secret=SECRET, pace=AT_ONCE)
+    assert (stats.acknowledged, stats.retried) == (2, 2)
+
+
+def test_an_answer_after_three_seconds_is_no_answer() -> None:
+    assert Answer(204, 2.9).is_acknowledged
+    assert not Answer(204, 3.1).is_acknowledged
+    assert Answer(204, 3.1).failure == "answered too late"
+    assert not Answer(None, 3.0, "no answer within 3 s").is_acknowledged
+
+
+def test_a_slow_endpoint_is_cut_off_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("joinlog.fakezoom.endpoint.ANSWER_SECONDS_MAX", 0.25)
+    told = attempts(1)
+    released = threading.Event()
+    with endpoint() as seen:
+
+        def hang_once(nth: int) -> int:
+            if nth == 1:
+                released.wait(20)
+            else:
+                released.set()
+            return 204
+
+        seen.behaviour = hang_once
+        stats = play(told, url=seen.url, secret=SECRET, pace=AT_ONCE)
+    assert stats.acknowledged == 1
+    assert stats.retried >= 1
+
+
+def test_validation_is_repeated_every_72_scaled_hours() -> None:
+    stop, every_10_ms = threading.Event(), 72 * 3600 * 100.0
+    (first,) = attempts(1)
+    with endpoint() as seen:
+        seen.on_validation = lambda: stop.set() if seen.validations == 5 else None
+        pace = Pace(speed=1.0, time_scale=every_10_ms, origin=first.at - timedelta(days=1))
+        stats = play([first], url=seen.url, secret=SECRET, pace=pace, stop=stop)
+    assert stats.validations >= 5
+    assert (stats.validations_failed, stats.left_over) == (0, 1)
+
+
+def test_a_wrong_secret_is_told_before_anything_is_sent() -> None:
+    with endpoint() as seen, pytest.raises(EndpointError, match="ZOOM_WEBHOOK_SECRET_TOKEN") as told:
+        play(attempts(), url=seen.url, secret="another", pace=AT_ONCE)
+    assert told.value.reason == "secret"
+    assert not seen.tries
+
+
+def test_a_wrong_token_answer_is_told() -> None:
+    with endpoint() as seen:
+        seen.token_suffix = "00"
+        with pytest.raises(EndpointError) as told:
+            play(attempts(), url=seen.url, secret=SECRET, pace=AT_ONCE)
+    assert told.value.reason == "token"
+
+
+def test_nobody_there_is_told() -> None:
+    with pytest.raises(EndpointError, match="nobody answers") as told:
+        play(attempts(), url="http://127.0.0.1:9/webhook", secret=SECRET, pace=AT_ONCE)
+    assert told.value.reason == "unreachable"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.com/webhook", "https://192.0.2.1/", "http://[2001:db8::1]/", "nonsense"]
+)
+def test_only_this_machine_is_played_to(url: str) -> None:
+    with pytest.raises(EndpointError, match="--allow-remote"):
+        require_loopback(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000/webhook", "http://127.9.9.9/", "http://[::1]:8000/", "http://localhost/"]
+)
+def test_this_machine_has_many_names(url: str) -> None:
+    require_loopback(url)
+
+
+def test_a_stop_ends_a_play_in_real_time_and_counts_what_is_left() -> None:
+    told, stop = attempts(), threading.Event()
+    with endpoint() as seen:
+        seen.on_event = lambda body: stop.set()
+        stats = play(told, url=seen.url, secret=SECRET, pace=Pace(speed=1.0), stop=stop)
+    assert stats.left_over >= 1
+    assert stats.acknowledged + stats.left_over == len(told)
+
+
+def test_an_interrupt_in_the_caller_leaves_no_workers_behind() -> None:
+    def interrupt(_stats: Stats) -> None:
+        raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with endpoint() as seen, pytest.raises(KeyboardInterrupt):
+        play(attempts(), url=seen.url, secret=SECRET, pace=Pace(speed=1.0), on_progress=interrupt)
+    assert threading.active_count() == before
+
+
+def test_the_demo_tells_its_past_at_once_and_lets_somebody_in_now() -> None:
+    stop = threading.Event()
+    with endpoint() as seen:
+
+        def stop_at_first_live_join(body: bytes) -> None:
+            event = json.loads(body)
+            if event["event"] == "webinar.participant_joined" and is_recent(event):
+                stop.set()
+
+        seen.on_event = stop_at_first_live_join
+        play_demo(seen.url, SECRET, stop, seed=4)
+    assert len(seen.tries) > 300
+
+
+def is_recent(body: dict[str, Any]) -> bool:
+    joined = datetime.fromisoformat(body["payload"]["object"]["participant"]["join_time"])
+    return abs((datetime.now(UTC) - joined).total_seconds()) < 60
+
+
+@pytest.mark.parametrize("hour", range(0, 24, 5))
+@pytest.mark.parametrize("month", [3, 11])
+def test_the_demo_has_a_story_at_any_time(month: int, hour: int) -> None:
+    now = datetime(2026, month, 9, hour, 58, 31, 250_000, tzinfo=UTC)
+    w = demo_world(now, seed=month * 100 + hour)
+    whys = [i.why for i in w.truth.instances.values()]
+    assert sorted(whys) == ["held", "held", "held", "held", "rehearsal", "restart", "unscheduled"]
+    assert [o.status for o in w.truth.occurrences].count("skipped") == 1
+    live = [e for e in w.emissions if e.at >= now and e.event["event"] == "webinar.participant_joined"]
+    assert (live[0].at - now).total_seconds() < 4
+    first_minute = [e for e in live if (e.at - now).total_seconds() < 60]
+    assert len(first_minute) > 30
+    borrowed = w.truth.occurrences[3]
+    missed = set(w.truth.occurrences[2].registered) - set(borrowed.registered)
+    assert len(missed & set(borrowed.attendees)) > len(set(borrowed.registered) & set(borrowed.attendees))
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(simulate, arguments, env={"ZOOM_WEBHOOK_SECRET_TOKEN": None})
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.output
+
+
+def test_simulate_plays_and_writes_the_truth(tmp_path: Path) -> None:
+    truth = tmp_path / "truth.json"
+    with endpoint() as seen:
+        common = ("--url", seen.url, "--secret", f"{SECRET},older", "--truth", str(truth), "--audience", "3-5")
+        code, output = run(*common, "--mix", "restarts", "--set", "phone=1", "--series", "2")
+    assert code == 0, output
+    assert "0 given up" in output
+    told = Truth.from_json(truth.read_bytes())
+    live = {json.loads(t[0][1])["payload"]["object"]["uuid"] for t in seen.tries.values() if b".started" in t[0][1]}
+    assert live == set(told.occurrence_of)
+
+
+def test_simulate_fails_when_something_was_given_up() -> None:
+    with endpoint() as seen:
+        seen.behaviour = lambda nth: 500
+        code, output = run(
+            "--url", seen.url, "--secret", SECRET, "--audience", "1", "--time-scale", "1000000",
+            "--set", "skipped=1", "--mix", "calm",
+        )  # fmt: skip
+    assert code == 1
+    assert "answered 500" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "ZOOM_WEBHOOK_SECRET_TOKEN"),
+        (("--secret", "x", "--url", "http://example.com/"), "--allow-remote"),
+        (("--secret", "x", "--url", "http://127.0.0.1:9/"), "make run"),
+        (("--secret", "x", "--set", "moved=7"), "share"),
+        (("--secret", "x", "--set", "nonsense=1"), "no knob"),
+        (("--secret", "x", "--audience", "9-3"), "backwards"),
+        (("--secret", "x", "--start", "soon"), "not like"),
+        (("--secret", "x", "--speed", "0"), "above 0"),
+    ],
+)
+def test_simulate_says_what_is_wrong(arguments: tuple[str, ...], says: str) -> None:
+    code, output = run(*arguments)
+    assert code != 0
+    assert says in output
+    assert "Traceback" not in output
+
+
+def test_simulate_help_lists_every_knob_and_mix() -> None:
+    code, output = run("--help")
+    assert code == 0
+    assert all(name in output for name in MIXES)
+    assert "restart_gap_seconds_max" in output

@@ -1,0 +1,117 @@
+"""Migrations make exactly the tables of schema.tables, on both databases, once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect
+
+from schema.migrate import applied_revision, migrate, newest_revision
+from schema.store.database import Database
+from schema.tables import METADATA, TABLES
+from schema.views import VIEWS
+
+
+@pytest.fixture
+def empty_database(empty_database_url: str) -> Iterator[Database]:
+    opened = Database(empty_database_url)
+    yield opened
+    opened.close()
+
+
+def shape_of(database: Database) -> list[Any]:
+    """Everything the database has by name."""
+    with database.read() as connection:
+        if database.is_postgres:
+            query = "SELECT relname, relkind::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        else:
+            query = "SELECT name, sql FROM sqlite_master"
+        return sorted(tuple(row) for row in connection.exec_driver_sql(query))
+
+
+def test_a_migrated_database_is_what_the_tables_say(database: Database) -> None:
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_every_table_and_view_is_there(database: Database) -> None:
+    with database.read() as connection:
+        found = inspect(connection)
+        assert set(found.get_table_names()) == set(TABLES) | {"alembic_version"}
+        assert set(found.get_view_names()) == set(VIEWS)
+        for view in VIEWS:
+            connection.exec_driver_sql(f"SELECT * FROM {view}").all()
+
+
+def test_migrating_says_from_where_to_where_and_again_is_a_no_op(empty_database: Database) -> None:
+    assert migrate(empty_database) == (None, newest_revision())
+    shape = shape_of(empty_database)
+    assert migrate(empty_database) == (newest_revision(), newest_revision())
+    assert shape_of(empty_database) == shape
+    with empty_database.read() as connection:
+        assert applied_revision(connection) == newest_revision()
+
+
+def test_two_machines_that_deploy_at_once_migrate_once(empty_database_url: str) -> None:
+    gate = threading.Barrier(2)
+    results: list[tuple[str | None, str]] = []
+    failures: list[BaseException] = []
+
+    def deploy() -> None:
+        database = Database(empty_database_url)
+        try:
+            gate.wait()
+            results.append(migrate(database))
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            database.close()
+
+    threads = [threading.Thread(target=deploy) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert sorted(before is None for before, _ in results) == [False, True]
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_connection: object) -> None:
+        raise RuntimeError("half way")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("schema.migrate.create_views", fail)
+        with pytest.raises(RuntimeError, match="half way"):
+            migrate(empty_database)
+    assert shape_of(empty_database) == []
+    assert migrate(empty_database) == (None, newest_revision())
+
+
+def test_every_column_says_what_it_holds() -> None:
+    silent = [
+        f"{table.name}.{column.name}" for table in TABLES.values() for column in table.columns if not column.comment
+    ]
+    assert silent == []
+
+
+def test_every_key_begins_with_the_account_and_every_other_column_may_be_null() -> None:
+    for table in TABLES.values():
+        keys = [column.name for column in table.primary_key]
+        assert keys[0] == "account_id", table.name
+        required = {c.name for c in table.columns if not c.nullable} - set(keys)
+        assert required <= {"idempotency_key"}, table.name
+        assert not table.foreign_keys, table.name
+
+
+def test_every_table_can_be_followed_by_updated_at() -> None:
+    for table in TABLES.values():
+        assert any(next(c.name for c in index.columns) == "updated_at" for index in table.indexes), table.name

@@ -1,0 +1,60 @@
+"""The pages: blueprints, and what they share."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, render_template
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from schema.settings import Settings
+from schema.store.database import Database
+from schema.store.pages.marker import CommitMarker
+from webhook.access import guard_pages
+from webhook.pages import connect, exports, health, inbox, instance, live, meeting
+from webhook.pages.fragments import Fragments
+from webhook.pages.showing import prepare_templates
+from webhook.pages.tail import Changes, LogTail
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # not `no-referrer`: browsers then hide the origin of form posts, too
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+STATIC_SECONDS = 3600
+
+
+def add_pages(app: Flask, settings: Settings, database: Database) -> None:
+    """Put the pages and their guard into the web process."""
+    guard_pages(app, settings, database)
+    parts = app.extensions["joinlog"]
+    marker = CommitMarker(database)
+    changes = Changes(marker)
+    parts |= {"marker": marker, "fragments": Fragments(changes), "tail": LogTail(database, changes)}
+    prepare_templates(app, parts["guard"].tokens)
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
+    for page in (live, meeting, instance, inbox, health, connect, exports):
+        app.register_blueprint(page.blueprint)
+
+    @app.after_request
+    def protect(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if "Cache-Control" not in response.headers:
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @app.errorhandler(HTTPException)
+    def say_what_is_wrong(error: HTTPException) -> tuple[str, int]:
+        return render_template("error.html", error=error), error.code or 500
+
+    @app.errorhandler(SQLAlchemyError)
+    def say_that_it_is_busy(_error: SQLAlchemyError) -> tuple[str, int]:
+        return render_template("error.html", error=None), 503

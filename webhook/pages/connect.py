@@ -1,0 +1,53 @@
+"""Connect: the endpoint to paste into the Zoom app, the events to subscribe to, and a tick once Zoom validated it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flask import Blueprint, current_app, render_template, request
+
+from schema.settings import Settings
+from schema.store.database import Database
+from schema.store.health import read_inbox_health, read_validations
+from webhook.access import whole_only
+from workers.projection import PROJECTIONS
+
+WEBHOOK_PATH = "/webhook"
+OWN_PREFIX = "joinlog."
+GROUP_WORDS = {"webinar": "Webinars", "meeting": "Meetings", "": "The app itself"}
+NEEDED = (
+    "started", "ended", "participant_joined", "participant_left", "created", "updated", "deleted",
+    "registration_created", "registration_approved", "registration_cancelled", "registration_denied",
+)  # fmt: skip
+
+blueprint = Blueprint("connect", __name__)
+
+
+@blueprint.get("/connect")
+@whole_only
+def connect() -> str:
+    """The page; its tick refreshes by itself."""
+    parts = current_app.extensions["joinlog"]
+    settings: Settings = parts["settings"]
+    database: Database = parts["database"]
+    with database.read() as connection:
+        validations = read_validations(connection)
+        last = read_inbox_health(connection).last_received_at
+    known = {
+        "validated_at": validations[0][1] if validations else None,
+        "last_received_at": last,
+        "endpoint": f"{settings.base_url}{WEBHOOK_PATH}",
+        "is_loopback": settings.is_loopback,
+    }
+    if "HX-Request" in request.headers:
+        return render_template("connect_part.html", **known)
+    return render_template("connect.html", groups=groups_of(PROJECTIONS), needed=NEEDED, **known)
+
+
+def groups_of(event_types: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """The events to subscribe to, by what they are about."""
+    grouped: dict[str, list[str]] = {name: [] for name in GROUP_WORDS}
+    for event_type in event_types:
+        if not event_type.startswith(OWN_PREFIX):
+            grouped[event_type.partition(".")[0] if "." in event_type else ""].append(event_type)
+    return [(GROUP_WORDS[name], types) for name, types in grouped.items()]

@@ -1,0 +1,193 @@
+"""Every table as CSV and as JSON: all rows that fit, streamed, whatever their number.
+
+A spreadsheet runs cells that begin with `=`, `+`, `-` or `@`: texts that do get a leading apostrophe.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from flask import Blueprint, Response, abort, current_app, request, stream_with_context
+
+from schema.store.pages.instances import read_stay_rows
+from schema.store.pages.meetings import (
+    AttendanceRow,
+    InstanceRow,
+    MeetingRow,
+    OccurrenceRow,
+    read_attendance,
+    read_instances,
+    read_meetings,
+    read_occurrences,
+)
+from webhook.access import granted, operators_only, require_meeting
+from webhook.pages.inbox import COLUMNS as EVENT_COLUMNS
+from webhook.pages.inbox import seek, wanted_events
+from webhook.pages.instance import found_instance
+from webhook.pages.live import reader_of, wanted_filters
+from webhook.pages.showing import email_for, read_account
+
+EXPORTS_MAX = 4  # at the same moment: each holds a thread that intake could use
+ROWS_AT_ONCE = 500
+FORMATS = ("csv", "json")
+MEETINGS_AT_ONCE = 500
+RUNS_IN_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
+LINE_COLUMNS = (
+    "event_ts", "kind", "account_id", "meeting_id", "topic", "uuid", "occurrence_id", "scheduled_start", "name",
+    "email", "detail",
+)  # fmt: skip
+STAY_COLUMNS = (
+    "person_id", "name", "email", "role", "registrant_id", "connection_id", "room_uuid", "joined_at", "left_at",
+    "left_is_inferred", "leave_reason", "counts_from",
+)  # fmt: skip
+
+blueprint = Blueprint("exports", __name__)
+_running = threading.BoundedSemaphore(EXPORTS_MAX)
+Rows = Iterable[Sequence[Any]]
+
+
+@blueprint.route("/lines.<any(csv, json):form>", methods=["GET", "POST"])
+def lines(form: str) -> Response:
+    """The join log; a post carries free text, which must not be in a URL."""
+    reader, role = reader_of(wanted_filters()), granted().role
+    shown = (line._replace(email=email_for(role, line.email)) for line in reader.all())
+    return export("join-log", form, LINE_COLUMNS, (tuple(getattr(line, c) for c in LINE_COLUMNS) for line in shown))
+
+
+@blueprint.get("/meetings.<any(csv, json):form>")
+def meetings(form: str) -> Response:
+    """Every meeting."""
+    only = granted().meeting_id
+
+    def rows() -> Iterator[MeetingRow]:
+        before: datetime | None = None
+        while True:
+            with _database().read() as connection:
+                found = read_meetings(connection, before, MEETINGS_AT_ONCE, only)
+            yield from found
+            if len(found) < MEETINGS_AT_ONCE:
+                return
+            before = found[-1].updated_at
+
+    return export("meetings", form, MeetingRow._fields, rows())
+
+
+@blueprint.get("/meeting/<account>/<int:meeting_id>/occurrences.<any(csv, json):form>")
+def occurrences(account: str, meeting_id: int, form: str) -> Response:
+    """The occurrences of a meeting with their numbers."""
+    require_meeting(meeting_id)
+    with _database().read() as connection:
+        rows = read_occurrences(connection, read_account(account), meeting_id)
+    return export(f"occurrences-{meeting_id}", form, OccurrenceRow._fields, rows)
+
+
+@blueprint.get("/meeting/<account>/<int:meeting_id>/instances.<any(csv, json):form>")
+def instances(account: str, meeting_id: int, form: str) -> Response:
+    """The instances of a meeting with their links."""
+    require_meeting(meeting_id)
+    with _database().read() as connection:
+        rows = read_instances(connection, read_account(account), meeting_id)
+    return export(f"instances-{meeting_id}", form, InstanceRow._fields, rows)
+
+
+@blueprint.get("/meeting/<account>/<int:meeting_id>/attendance.<any(csv, json):form>")
+def attendance(account: str, meeting_id: int, form: str) -> Response:
+    """Who came to an occurrence (`?occurrence=`), or to each."""
+    require_meeting(meeting_id)
+    with _database().read() as connection:
+        rows = read_attendance(connection, read_account(account), meeting_id, request.args.get("occurrence"))
+    shown = (row._replace(email=_shown(row.email), person_id=_person(row.person_id)) for row in rows)
+    return export(f"attendance-{meeting_id}", form, AttendanceRow._fields, shown)
+
+
+@blueprint.get("/instance/<account>/<part>/people.<any(csv, json):form>")
+def people(account: str, part: str, form: str) -> Response:
+    """Every stay in an instance."""
+    instance = found_instance(account, part)
+    with _database().read() as connection:
+        rows = read_stay_rows(connection, instance.account_id, instance.uuid)
+    shown = (row._replace(email=_shown(row.email), person_id=_person(row.person_id)) for row in rows)
+    return export("people", form, STAY_COLUMNS, (tuple(getattr(row, c) for c in STAY_COLUMNS) for row in shown))
+
+
+@blueprint.route("/inbox.<any(csv, json):form>", methods=["GET", "POST"])
+@operators_only
+def events(form: str) -> Response:
+    """The inbox, without bodies."""
+    wanted = wanted_events()
+    found = seek(wanted)
+    return export("inbox", form, EVENT_COLUMNS, (tuple(getattr(e, c) for c in EVENT_COLUMNS) for e in found))
+
+
+def export(name: str, form: str, columns: Sequence[str], rows: Rows) -> Response:
+    """Stream rows. 503 when EXPORTS_MAX are running already."""
+    if form not in FORMATS:
+        abort(404)
+    if not _running.acquire(blocking=False):
+        abort(503, "Other exports are running. Try again in a moment.")
+    chunks = as_csv(columns, rows) if form == "csv" else as_json(columns, rows)
+    kind = "text/csv; charset=utf-8" if form == "csv" else "application/json"
+    response = Response(stream_with_context(chunks), content_type=kind)
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
+    response.call_on_close(_running.release)
+    return response
+
+
+def as_csv(columns: Sequence[str], rows: Rows) -> Iterator[str]:
+    """RFC 4180, moments in ISO 8601 UTC, nothing that a spreadsheet would run."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(columns)
+    source = iter(rows)
+    while True:
+        chunk = list(islice(source, ROWS_AT_ONCE))
+        writer.writerows([[harmless(plain(value)) for value in row] for row in chunk])
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+        if len(chunk) < ROWS_AT_ONCE:
+            return
+
+
+def as_json(columns: Sequence[str], rows: Rows) -> Iterator[str]:
+    """An array of objects, one per line."""
+    source = iter(rows)
+    mark = "[\n"
+    while chunk := list(islice(source, ROWS_AT_ONCE)):
+        texts = [
+            json.dumps(dict(zip(columns, (plain(v) for v in row), strict=True)), ensure_ascii=False) for row in chunk
+        ]
+        yield mark + ",\n".join(texts)
+        mark = ",\n"
+    yield "\n]\n" if mark != "[\n" else "[]\n"
+
+
+def plain(value: Any) -> Any:
+    """A value as text files have it."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+
+
+def harmless(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(RUNS_IN_SPREADSHEETS) else value
+
+
+def _shown(email: str | None) -> str:
+    return email_for(granted().role, email)
+
+
+def _person(person_id: str | None) -> str | None:
+    """A person's identifier, without the address some of them are."""
+    kind, separator, rest = (person_id or "").partition(":")
+    return f"email:{_shown(rest)}" if separator and kind == "email" else person_id
+
+
+def _database() -> Any:
+    return current_app.extensions["joinlog"]["database"]

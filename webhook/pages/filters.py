@@ -1,0 +1,117 @@
+"""Which lines of the log somebody wants to see. Pure.
+
+Meeting, occurrence, kind and person live in the URL, so that a view can be shared; a person by an opaque token, for
+addresses and names must not be in URLs. Free text is typed by people and is often a name or an address: it lives in
+the part of the URL behind `#`, which browsers keep to themselves, and reaches the server in a header (or a form).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+from urllib.parse import unquote, urlencode
+
+from schema.store.pages.lines import Line
+
+SEARCH_HEADER = "X-Joinlog-Search"  # percent-encoded UTF-8: headers are Latin-1
+SEARCH_CHARACTERS_MAX = 200
+VALUES_MAX = 50
+KINDS = (
+    "joined", "left", "started", "ended", "registered", "approved", "denied", "cancelled", "scheduled",
+    "rescheduled", "deleted", "recovered", "converted", "bound", "role", "link",
+)  # fmt: skip
+
+
+class Occurrence(NamedTuple):
+    """An occurrence as a filter names it: `meeting_id/occurrence_id`."""
+
+    meeting_id: int
+    occurrence_id: str
+
+    def __str__(self) -> str:
+        return f"{self.meeting_id}/{self.occurrence_id}"
+
+
+class Filters(NamedTuple):
+    """AND across the fields, OR within each; an empty field admits everything."""
+
+    meetings: tuple[int, ...] = ()
+    occurrences: tuple[Occurrence, ...] = ()
+    kinds: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+    @property
+    def narrows(self) -> bool:
+        """Whether there is any filter at all."""
+        return any(self)
+
+    @property
+    def sought_meetings(self) -> tuple[int, ...]:
+        """The meetings whose lines can fit; empty: any."""
+        of_occurrences = {occurrence.meeting_id for occurrence in self.occurrences}
+        if self.meetings and of_occurrences:
+            return tuple(sorted(of_occurrences.intersection(self.meetings))) or (0,)
+        return self.meetings or tuple(sorted(of_occurrences))
+
+    def admits(self, line: Line, token_of: Callable[[Line], str | None], text_of: Callable[[Line], str]) -> bool:
+        """Whether a line fits; `token_of` and `text_of` say which person it is about and what a search may find."""
+        if self.meetings and line.meeting_id not in self.meetings:
+            return False
+        if self.occurrences and not any(
+            line.meeting_id == wanted.meeting_id and line.occurrence_id == wanted.occurrence_id
+            for wanted in self.occurrences
+        ):
+            return False
+        if self.kinds and line.kind not in self.kinds:
+            return False
+        if self.people and token_of(line) not in self.people:
+            return False
+        if self.words:
+            text = text_of(line).casefold()
+            return all(word in text for word in self.words)
+        return True
+
+    def query(self) -> str:
+        """The URL's query, without free text."""
+        return urlencode(self.pairs())
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Name and value of each filter in the URL."""
+        return [
+            *(("meeting", str(meeting_id)) for meeting_id in self.meetings),
+            *(("occurrence", str(occurrence)) for occurrence in self.occurrences),
+            *(("kind", kind) for kind in self.kinds),
+            *(("person", token) for token in self.people),
+        ]
+
+
+def read_filters(values: Mapping[str, Sequence[str]], search: str = "", only_meeting: int | None = None) -> Filters:
+    """What a URL's query asks for. What makes no sense is left out; `only_meeting` is what a link is limited to."""
+    meetings = tuple(sorted({int(text) for text in values.get("meeting", ())[:VALUES_MAX] if _is_number(text)}))
+    occurrences = set[Occurrence]()
+    for text in values.get("occurrence", ())[:VALUES_MAX]:
+        meeting_id, separator, occurrence_id = text.partition("/")
+        if separator and occurrence_id and _is_number(meeting_id):
+            occurrences.add(Occurrence(int(meeting_id), occurrence_id))
+    return Filters(
+        meetings if only_meeting is None else (only_meeting,),
+        tuple(sorted(occurrences)),
+        tuple(kind for kind in KINDS if kind in values.get("kind", ())),
+        tuple(sorted(set(values.get("person", ())[:VALUES_MAX]))),
+        words_of(search),
+    )
+
+
+def read_search(header: str | None) -> str:
+    """Free text as the header carries it."""
+    return unquote(header or "", errors="replace")[:SEARCH_CHARACTERS_MAX]
+
+
+def words_of(search: str) -> tuple[str, ...]:
+    """The words of a search, each of which must be found."""
+    return tuple(search[:SEARCH_CHARACTERS_MAX].casefold().split())
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18

@@ -1,0 +1,133 @@
+"""How Joinlog is: is anything waiting, when did Zoom last call, was anything refused, do the stores answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from flask import Blueprint, Response, current_app, render_template, request
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from schema.settings import Settings
+from schema.store.database import Database
+from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version
+from webhook.access import whole_only
+from webhook.health import what_is_missing
+from webhook.intake import ACCEPTED, NOT_KEPT, REFUSED
+from webhook.metrics import scrape
+from webhook.pages.fragments import Fragments
+from webhook.pages.showing import fragment_answer
+from workers.clock import last_heartbeat
+from workers.queue import connect, open_queue
+
+VALIDATION_EVERY = timedelta(hours=72)
+LAG_SECONDS_GOOD = 10.0
+HEALTH_REST_SECONDS = 1.0
+
+blueprint = Blueprint("health_page", __name__)
+
+
+class Redis(NamedTuple):
+    """How the doorbell stands."""
+
+    answers: bool
+    waiting: int
+    clock_at: datetime | None
+    error: str | None = None
+
+
+class Validation(NamedTuple):
+    """When Zoom validated the endpoint with a secret, and when it will again."""
+
+    fingerprint: str
+    at: datetime
+    due_at: datetime
+    is_late: bool
+
+
+@blueprint.get("/health")
+@whole_only
+def health() -> str | Response:
+    """The page."""
+    fragments: Fragments = current_app.extensions["joinlog"]["fragments"]
+    part = fragments.get("health", _render, HEALTH_REST_SECONDS)
+    if "HX-Request" in request.headers:
+        return fragment_answer(part)
+    return render_template("health.html", part=part)
+
+
+@blueprint.get("/metrics")
+@whole_only
+def metrics() -> Response:
+    """For Prometheus, which sends its link as a bearer token."""
+    text, kind = scrape(_database(), datetime.now(UTC))
+    return Response(text, content_type=kind)
+
+
+def _render() -> str:
+    now = datetime.now(UTC)
+    database = _database()
+    inbox: InboxHealth | None = None
+    version, validations, missing = "", list[Validation](), what_is_missing(database)
+    try:
+        with database.read() as connection:
+            inbox = read_inbox_health(connection)
+            validations = validations_of(read_validations(connection), now)
+            version = server_version(connection)
+    except (SQLAlchemyError, OSError) as error:
+        missing = missing or f"database: {type(error).__name__}"
+    lag = (now - inbox.oldest_pending_at).total_seconds() if inbox and inbox.oldest_pending_at else 0.0
+    return render_template(
+        "health_part.html",
+        inbox=inbox,
+        lag_seconds=lag,
+        lag_is_good=lag < LAG_SECONDS_GOOD,
+        database=database.shown_url,
+        version=version,
+        missing=missing,
+        validations=validations,
+        redis=look_at_redis(current_app.extensions["joinlog"]["settings"]),
+        refused=refused_by_reason(),
+        accepted=_total(ACCEPTED),
+        not_kept=_total(NOT_KEPT),
+    )
+
+
+def validations_of(known: list[tuple[str, datetime]], now: datetime) -> list[Validation]:
+    """When each secret was validated, and when Zoom will do it again."""
+    return [Validation(name, at, at + VALIDATION_EVERY, at + VALIDATION_EVERY < now) for name, at in known]
+
+
+def look_at_redis(settings: Settings) -> Redis:
+    """Whether Redis answers, how many drains wait in it, and when the clock rang last."""
+    try:
+        queue = open_queue(connect(settings.redis_url or ""), settings.signing_keys)
+        try:
+            return Redis(bool(queue.connection.ping()), queue.count, last_heartbeat(queue))
+        finally:
+            queue.connection.close()
+    except (RedisError, OSError, ValueError) as error:
+        return Redis(answers=False, waiting=0, clock_at=None, error=type(error).__name__)
+
+
+def refused_by_reason() -> list[tuple[str, int]]:
+    """Deliveries this process refused since it started, by reason, most first."""
+    counted = {
+        sample.labels["reason"]: int(sample.value)
+        for metric in REFUSED.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    }
+    return sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _total(counter: Any) -> int:
+    return int(
+        sum(sample.value for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total"))
+    )
+
+
+def _database() -> Database:
+    database: Database = current_app.extensions["joinlog"]["database"]
+    return database

@@ -1,0 +1,196 @@
+"""An instance: how many were there over time, who and when, the events behind it, and the decision about its link."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, cast
+
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
+from sqlalchemy import Connection
+
+from schema.envelope import read_envelope
+from schema.operator import link_event
+from schema.store.database import Database
+from schema.store.pages.events import Wanted, read_events_before
+from schema.store.pages.instances import StayRow, by_person, read_diary, read_said, read_stay_rows
+from schema.store.pages.lines import INT64_MAX
+from schema.store.pages.meetings import (
+    InstanceRow,
+    OccurrenceRow,
+    read_instance,
+    read_meeting,
+    read_occurrences,
+)
+from schema.store.pages.running import read_stays
+from webhook.access import Guard, granted, operators_only, require_meeting
+from webhook.keeper import Keeper
+from webhook.pages.curves import curve_of, peak_of, share
+from webhook.pages.fragments import Fragments
+from webhook.pages.meeting import read_evidence
+from webhook.pages.showing import fragment_answer, instance_url, person_token, read_account, read_uuid
+
+PEOPLE_SHOWN = 300
+EVENTS_SHOWN = 50
+DIARY_SHOWN = 20
+REASON_CHARACTERS_MAX = 500
+NAME_CHARACTERS_MAX = 80
+PART_REST_SECONDS = 1.0
+TAKE_BACK = "-"  # the occurrence a form names to take an operator's word back
+
+blueprint = Blueprint("instance", __name__)
+
+
+class Bar(NamedTuple):
+    """A stay as a bar: where it begins and how long it is, percent of the instance."""
+
+    x: float
+    width: float
+    stay: StayRow
+
+
+class Someone(NamedTuple):
+    """A person in the instance."""
+
+    token: str
+    name: str | None
+    email: str | None
+    role: str | None
+    is_registered: bool
+    is_present: bool
+    minutes: float
+    bars: list[Bar]
+
+
+@blueprint.get("/instance/<account>/<part>")
+def instance(account: str, part: str) -> str | Response:
+    """One instance."""
+    row = found_instance(account, part)
+    fragments: Fragments = current_app.extensions["joinlog"]["fragments"]
+    key = ("instance", row.account_id, row.uuid, granted().role)
+    shown = fragments.get(key, lambda: _render(row), PART_REST_SECONDS)
+    if "HX-Request" in request.headers:
+        return fragment_answer(shown)
+    with _database().read() as connection:
+        occurrences = _occurrences(connection, row) if granted().decides else []
+    return render_template("instance.html", instance=row, part=shown, occurrences=occurrences)
+
+
+@blueprint.get("/instance/<account>/<part>/curve.json")
+def curve(account: str, part: str) -> Response:
+    """How many were there, as two lists for the chart: seconds since 1970, and people from then on."""
+    row = found_instance(account, part)
+    with _database().read() as connection:
+        points = curve_of(read_stays(connection, row.account_id, row.uuid), row.ended_at or datetime.now(UTC))
+    return cast(Response, current_app.json.response([[p.at.timestamp() for p in points], [p.present for p in points]]))
+
+
+@blueprint.post("/instance/<account>/<part>/link")
+@operators_only
+def decide(account: str, part: str) -> Response:
+    """An operator says which occurrence it was, or takes that word back: an event, kept like Zoom's."""
+    row = found_instance(account, part)
+    occurrence_id, because = request.form.get("occurrence", ""), request.form.get("because", "").strip()
+    name = request.form.get("by", "").strip()[:NAME_CHARACTERS_MAX]
+    if not because or len(because) > REASON_CHARACTERS_MAX:
+        abort(400, f"Say why, in at most {REASON_CHARACTERS_MAX} characters: whoever reads it later will want to know.")
+    if occurrence_id != TAKE_BACK:
+        with _database().read() as connection:
+            if occurrence_id not in {one.occurrence_id for one in _occurrences(connection, row)}:
+                abort(400, "The meeting has no such occurrence.")
+    now = datetime.now(UTC)
+    link = f"link {granted().link_id}"
+    body = link_event(
+        row.account_id,
+        row.meeting_id,
+        row.uuid,
+        None if occurrence_id == TAKE_BACK else occurrence_id,
+        f"{name} ({link})" if name else link,
+        because,
+        now,
+    )
+    keeper: Keeper = current_app.extensions["joinlog"]["keeper"]
+    keeper.keep(read_envelope(body), now)
+    return cast(Response, redirect(f"{instance_url(row.account_id, row.uuid)}?decided=1", 303))
+
+
+def found_instance(account: str, part: str) -> InstanceRow:
+    """The instance a path names; 404 when there is none, 403 when the link does not reach it."""
+    with _database().read() as connection:
+        row = read_instance(connection, read_account(account), read_uuid(part))
+    if row is None:
+        require_meeting(-1)  # whoever may see one meeting only learns nothing about others
+        abort(404, "Joinlog has not heard of this instance.")
+    require_meeting(row.meeting_id)
+    return row
+
+
+def _occurrences(connection: Connection, row: InstanceRow) -> list[OccurrenceRow]:
+    return [] if row.meeting_id is None else read_occurrences(connection, row.account_id, row.meeting_id)
+
+
+def _render(row: InstanceRow) -> str:
+    now = datetime.now(UTC)
+    with _database().read() as connection:
+        stays = read_stay_rows(connection, row.account_id, row.uuid)
+        points = curve_of(read_stays(connection, row.account_id, row.uuid), row.ended_at or now)
+        meeting = read_meeting(connection, row.account_id, row.meeting_id) if row.meeting_id is not None else None
+        occurrences = _occurrences(connection, row)
+        diary = read_diary(connection, row.account_id, row.uuid, DIARY_SHOWN)
+        said = read_said(connection, row.account_id, row.uuid)
+        wanted = Wanted(uuid=row.uuid, account_id=row.account_id)
+        events = read_events_before(connection, wanted, INT64_MAX, EVENTS_SHOWN + 1)
+    people = people_of(row, stays, now)
+    return render_template(
+        "instance_part.html",
+        instance=row,
+        meeting=meeting,
+        occurrence=next((one for one in occurrences if one.occurrence_id == row.occurrence_id), None),
+        starts={one.occurrence_id: one.scheduled_start for one in occurrences},
+        evidence=read_evidence(row),
+        people=people[:PEOPLE_SHOWN],
+        people_total=len(people),
+        present=sum(1 for one in people if one.is_present),
+        peak=peak_of(points),
+        diary=diary,
+        said=said,
+        events=[event for event, _ in events[:EVENTS_SHOWN]],
+        has_more_events=len(events) > EVENTS_SHOWN,
+    )
+
+
+def people_of(row: InstanceRow, stays: list[StayRow], now: datetime) -> list[Someone]:
+    """Who was there, in the order in which they first came; minutes with overlapping stays counted once."""
+    guard: Guard = current_app.extensions["joinlog"]["guard"]
+    begin = min([s.joined_at for s in stays if s.joined_at] + ([row.started_at] if row.started_at else []), default=now)
+    end = max([row.ended_at or now, *(s.left_at for s in stays if s.left_at)])
+    found = []
+    for person_id, own in by_person(stays):
+        spent = sum(((s.left_at or now) - s.counts_from for s in own if s.counts_from), timedelta())
+        found.append(
+            Someone(
+                token=person_token(guard.tokens, row.account_id, row.meeting_id, person_id),
+                name=_last([s.name for s in own]),
+                email=_last([s.email for s in own]),
+                role=_last([s.role for s in own]),
+                is_registered=person_id.startswith("registrant:"),
+                is_present=any(s.joined_at is not None and s.left_at is None for s in own),
+                minutes=spent.total_seconds() / 60,
+                bars=[_bar(s, begin, end) for s in own],
+            )
+        )
+    return found
+
+
+def _bar(stay: StayRow, begin: datetime, end: datetime) -> Bar:
+    left = stay.left_at or end
+    x = share(begin, end, stay.joined_at or left)
+    return Bar(x, max(0.4, round(share(begin, end, left) - x, 3)), stay)
+
+
+def _last(values: list[Any]) -> Any:
+    return next((value for value in reversed(values) if value), None)
+
+
+def _database() -> Database:
+    database: Database = current_app.extensions["joinlog"]["database"]
+    return database

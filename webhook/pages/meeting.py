@@ -1,0 +1,131 @@
+"""A meeting: its occurrences against its instances, and the links somebody has to decide."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from flask import Blueprint, Response, abort, current_app, render_template, request
+
+from schema.store.database import Database
+from schema.store.pages.meetings import (
+    InstanceRow,
+    MeetingRow,
+    OccurrenceRow,
+    read_contradicted,
+    read_instances,
+    read_meeting,
+    read_meetings,
+    read_occurrences,
+    when,
+)
+from webhook.access import granted, require_meeting
+from webhook.pages.fragments import Fragments
+from webhook.pages.showing import fragment_answer, read_account
+
+MEETINGS_SHOWN = 50
+GRID_REST_SECONDS = 2.0
+OCCURRENCES_CANDIDATES_MAX = 200
+
+blueprint = Blueprint("meeting", __name__)
+
+
+class GridRow(NamedTuple):
+    """An occurrence and the instances linked to it; or one instance linked to none."""
+
+    occurrence: OccurrenceRow | None
+    instances: list[InstanceRow]
+
+
+class Undecided(NamedTuple):
+    """An instance a person should decide about, with what is known."""
+
+    instance: InstanceRow
+    evidence: dict[str, Any]
+
+
+@blueprint.get("/meetings")
+def meetings() -> str:
+    """Every meeting, the one something was heard of last first."""
+    before = _moment(request.args.get("before"))
+    with _database().read() as connection:
+        found = read_meetings(connection, before, MEETINGS_SHOWN + 1, granted().meeting_id)
+    older = found[MEETINGS_SHOWN - 1].updated_at if len(found) > MEETINGS_SHOWN else None
+    return render_template("meetings.html", meetings=found[:MEETINGS_SHOWN], older=older)
+
+
+@blueprint.get("/meeting/<account>/<int:meeting_id>")
+def meeting(account: str, meeting_id: int) -> str | Response:
+    """One meeting."""
+    require_meeting(meeting_id)
+    account_id = read_account(account)
+    fragments: Fragments = current_app.extensions["joinlog"]["fragments"]
+    with _database().read() as connection:
+        row = read_meeting(connection, account_id, meeting_id)
+    if row is None:
+        abort(404, "Joinlog has not heard of this meeting.")
+    role = granted().role
+    key = ("meeting", account_id, meeting_id, role)
+    part = fragments.get(key, lambda: _render(row, account_id, meeting_id), GRID_REST_SECONDS)
+    if "HX-Request" in request.headers:
+        return fragment_answer(part)
+    return render_template("meeting.html", meeting=row, part=part)
+
+
+def _render(row: MeetingRow, account_id: str, meeting_id: int) -> str:
+    with _database().read() as connection:
+        occurrences = read_occurrences(connection, account_id, meeting_id)
+        instances = read_instances(connection, account_id, meeting_id)
+        undecided = read_contradicted(connection, account_id, meeting_id)
+    return render_template(
+        "meeting_part.html",
+        meeting=row,
+        grid=grid_of(occurrences, instances),
+        occurrences=occurrences,
+        reviews=[Undecided(one, read_evidence(one)) for one in reversed(instances) if one.uuid in undecided],
+        starts={one.occurrence_id: one.scheduled_start for one in occurrences},
+        largest=max([one.registrants + (one.walk_ins or 0) + (one.unidentified or 0) for one in occurrences] or [1]),
+    )
+
+
+def grid_of(occurrences: list[OccurrenceRow], instances: list[InstanceRow]) -> list[GridRow]:
+    """Occurrences with their instances, and instances without one, in order of time, newest first."""
+    linked: dict[str, list[InstanceRow]] = {}
+    rows = list[GridRow]()
+    known = {occurrence.occurrence_id for occurrence in occurrences}
+    for instance in instances:
+        if instance.occurrence_id in known:
+            linked.setdefault(str(instance.occurrence_id), []).append(instance)
+        else:
+            rows.append(GridRow(None, [instance]))
+    rows += [GridRow(one, linked.get(one.occurrence_id, [])) for one in occurrences]
+    return sorted(rows, key=_place, reverse=True)
+
+
+def _place(row: GridRow) -> float:
+    if row.occurrence is not None:
+        return when(row.occurrence.scheduled_start or row.occurrence.held_from)
+    return when(row.instances[0].started_at)
+
+
+def read_evidence(instance: InstanceRow) -> dict[str, Any]:
+    """What a link rests on."""
+    try:
+        found = json.loads(instance.link_evidence or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
+def _database() -> Database:
+    database: Database = current_app.extensions["joinlog"]["database"]
+    return database

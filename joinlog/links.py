@@ -37,7 +37,7 @@ def links(meeting: int | None, account: str | None, as_json: bool) -> None:
     for row in rows:
         row["link_evidence"] = json.loads(row["link_evidence"] or "{}")
     if as_json:
-        click.echo(json.dumps(rows, default=lambda moment: moment.isoformat(), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(rows, default=lambda moment: moment.isoformat().replace("+00:00", "Z"), ensure_ascii=False, indent=2))
     elif rows:
         _print_links(rows)
     else:

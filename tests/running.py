@@ -20,6 +20,7 @@ from tests.waiting import wait_until
 OUR_VARIABLES = frozenset(
     {"ZOOM_WEBHOOK_SECRET_TOKEN", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "PORT", "HOST", "PUBLIC_URL"}
 )
+START_SECONDS_MAX = 60.0  # four processes that import at once, on a machine that does other things as well
 ROOT = Path(__file__).parent.parent
 
 
@@ -58,7 +59,11 @@ class Running:
 
     def says(self, text: str, times: int = 1) -> None:
         """Wait until it wrote this."""
-        wait_until(lambda: self.output.count(text) >= times or self.process.poll() is not None, f"{text!r}")
+        wait_until(
+            lambda: self.output.count(text) >= times or self.process.poll() is not None,
+            f"{text!r}",
+            timeout_seconds=START_SECONDS_MAX,
+        )
         assert self.output.count(text) >= times, self.output
 
     def is_ready(self) -> bool:
@@ -77,7 +82,7 @@ class Running:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end; returns its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(30)
 
 
 @contextmanager

@@ -235,6 +235,15 @@ def test_restarted_after_the_planned_end_it_had_overrun(database: Database) -> N
     assert told == dict.fromkeys("12", ("inferred", "w1"))
 
 
+def test_dropped_half_way_and_resumed_an_hour_later_with_all_its_people(database: Database) -> None:
+    s, who = Story(), people(5)
+    told = tell(
+        database, s.created(SCHEDULED, WEEKLY), signed_up(s, only("w1"), *who),
+        ran(s, "1", 0, 32, *who), ran(s, "2", 90, 120, *who),
+    )  # fmt: skip
+    assert told == dict.fromkeys("12", ("observed", "w1"))
+
+
 def test_a_debriefing_an_hour_after_the_end_is_not_the_session(database: Database) -> None:
     s = Story()
     told = tell(database, s.created(SCHEDULED, WEEKLY), ran(s, "1", -5, 60), ran(s, "2", 120, 135))

@@ -507,7 +507,7 @@ def test_every_order_of_a_short_story_leaves_the_same_tables(name: str, stage: S
 
 def test_on_postgres_some_orders_of_each_short_story_leave_the_same_tables(postgres_stage: Stage) -> None:
     for events in STORIES.values():
-        assert_law(postgres_stage, events, some_orders(events, 6))
+        assert_law(postgres_stage, events, some_orders(events, 3))
 
 
 # --- worlds of the fake Zoom ------------------------------------------------------------------------------------

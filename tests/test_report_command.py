@@ -37,7 +37,7 @@ def week() -> list[Json]:
         w.created(0, WEEKS), w.registration(1, "created", "ann", WEEKS, status="approved"),
         w.registration(2, "created", "ben", WEEKS, status="approved"), w.started(FIRST),
         w.person(61, "joined", "1", FIRST, registrant_id="ann", user_name="Ann Ünal"),
-        w.person(62, "joined", "2", FIRST, user_name=HOSTILE), w.person(70.5, "left", "1", FIRST), w.ended(72, FIRST),
+        w.person(62, "joined", "2", FIRST, user_name=HOSTILE), w.person(70.5, "left", "1", FIRST, user_name="Ann Ünal"), w.ended(72, FIRST),
     ]  # fmt: skip
 
 

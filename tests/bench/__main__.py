@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from importlib import import_module
+
+import structlog
 
 from joinlog.redis_server import find_binary
 from tests.bench import machine
@@ -22,6 +25,7 @@ def main(arguments: list[str]) -> int:
         return 2
     size = SIZES[arguments[0]]
     wanted = arguments[1:] or list(BENCHMARKS)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     report = Report()
     begun = time.monotonic()
     with Places() as places:

@@ -5,6 +5,7 @@ The events are joins and leaves of people in ten webinars that run, whose schedu
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from rq import Queue
 from schema.states import EventState
 from schema.store.database import Database
 from schema.store.inbox import settle
-from schema.store.rows import read_rows, write_rows
+from schema.store.rows import write_rows
 from schema.tables import DERIVED
 from tests.bench.drainer import events_per_second
 from tests.bench.events import Event, crowd, webinars
@@ -30,6 +31,7 @@ from tests.bench.sizes import Size
 from tests.bench.textbook import handle
 from tests.keeping import read_table
 from tests.running import environment
+from workers.drain import Drain
 
 PLACES = 10
 BULK_EVENTS = 1000
@@ -103,7 +105,11 @@ def loaded(places: Places, kind: str, events: int) -> Iterator[str]:
 def prepare(places: Places, url: str, people: int, webinars_count: int = PLACES, first: int = 0) -> None:
     """Schedules, registrations and starts, settled."""
     places.keep(url, _before(people, webinars_count, first))
-    events_per_second(url, LARGEST)
+    database = Database(url, durable=False)
+    drain = Drain(database, batch_events=LARGEST)
+    while (settled := drain.step()).total:
+        assert not settled.dead
+    database.close()
 
 
 def _before(people: int, webinars_count: int, first: int) -> Iterator[Event]:
@@ -165,11 +171,9 @@ def _textbook_per_second(places: Places, url: str, name: str, jobs: int) -> floa
             f"SELECT account_id, id, body FROM inbox_event WHERE state = 'pending' ORDER BY id LIMIT {jobs}"
         ).fetchall()
     database.close()
-    import json
-
     connection_to_redis = Redis.from_url(places.redis.url)
     queue = Queue(f"textbook-{name}", connection=connection_to_redis)
-    queue.empty()
+    queue.delete(delete_jobs=True)
     for account_id, id_, body in wanted:
         queue.enqueue(handle, json.loads(body), account_id, id_)
     found = subprocess.run(
@@ -181,6 +185,3 @@ def _textbook_per_second(places: Places, url: str, name: str, jobs: int) -> floa
     connection_to_redis.close()
     assert not failed, f"{failed} textbook jobs failed"
     return len(wanted) / seconds
-
-
-__all__ = ["copied", "loaded", "prepare", "read_rows", "run"]

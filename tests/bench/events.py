@@ -71,7 +71,11 @@ class Webinar:
 
     def event(self, name: str, at_ms: int, thing: Event) -> Event:
         """One event of it."""
-        return {"event": f"webinar.{name}", "event_ts": at_ms, "payload": {"account_id": self.account_id, "object": thing}}
+        return {
+            "event": f"webinar.{name}",
+            "event_ts": at_ms,
+            "payload": {"account_id": self.account_id, "object": thing},
+        }
 
     def created(self) -> Event:
         """The schedule, stated well before."""
@@ -173,8 +177,8 @@ def stripe_body(number: int) -> bytes:
         "id": f"prod_{number:014d}", "object": "product", "active": True, "created": now, "default_price": None,
         "description": "A benchmark's product, described at some length so that the event has its bytes.",
         "images": [], "livemode": False, "marketing_features": [], "metadata": {}, "name": f"Product {number}",
-        "package_dimensions": None, "shippable": None, "statement_descriptor": None, "tax_code": None, "type": "service",
-        "unit_label": None, "updated": now, "url": None,
+        "package_dimensions": None, "shippable": None, "statement_descriptor": None, "tax_code": None,
+        "type": "service", "unit_label": None, "updated": now, "url": None,
     }  # fmt: skip
     return msgspec.json.encode({
         "id": f"evt_{number:014d}", "object": "event", "api_version": "2020-08-27", "created": now,

@@ -60,8 +60,8 @@ def _filling(is_postgres: bool, base_us: int, first: int, last: int) -> Iterator
         false = "0"
     meeting, uuid = "70000000000 + i / 2000", "'old/' || (i / 2000) || '=='"
     yield (
-        "INSERT INTO inbox_event (account_id, id, idempotency_key, event_type, event_ts, meeting_id, uuid, received_at, "
-        "last_delivered_at, processed_at, deliveries, state, body, updated_at) "
+        "INSERT INTO inbox_event (account_id, id, idempotency_key, event_type, event_ts, meeting_id, uuid, "
+        "received_at, last_delivered_at, processed_at, deliveries, state, body, updated_at) "
         f"SELECT {account}, {base_us} + (i - {first}) * 1000, {key}, 'webinar.participant_joined', {at}, {meeting}, "
         f"{uuid}, {at}, {at}, {at}, 1, 'done', {body}, {at} FROM {numbers}"
     )
@@ -70,12 +70,15 @@ def _filling(is_postgres: bool, base_us: int, first: int, last: int) -> Iterator
         f"updated_at) SELECT {account}, {key}, {base_us} + (i - {first}) * 1000, {at}, 'joined', {meeting}, {uuid}, "
         f"CAST(i AS text), 'Somebody', {at} FROM {numbers}"
     )
-    common = f"{account}, {uuid}, CAST(i AS text), {meeting}, 'registrant' || i, 'old' || i || '@example.com', 'Somebody'"
+    common = (
+        f"{account}, {uuid}, CAST(i AS text), {meeting}, 'registrant' || i, 'old' || i || '@example.com', 'Somebody'"
+    )
     names = "account_id, uuid, connection_id, meeting_id, registrant_id, email, name"
     yield f"INSERT INTO connection ({names}, joins, leaves, updated_at) SELECT {common}, '[1]', '[2]', {at} FROM {half}"
     yield (
-        f"INSERT INTO participant ({names}, first_seen_at, joined_at, left_at, counts_from, left_is_inferred, person_id, "
-        f"updated_at) SELECT {common}, {at}, {at}, {at}, {at}, {false}, 'registrant:registrant' || i, {at} FROM {half}"
+        f"INSERT INTO participant ({names}, first_seen_at, joined_at, left_at, counts_from, left_is_inferred, "
+        f"person_id, updated_at) SELECT {common}, {at}, {at}, {at}, {at}, {false}, "
+        f"'registrant:registrant' || i, {at} FROM {half}"
     )
 
 
@@ -172,7 +175,8 @@ def _line(meeting_id: int, week: int, number: int) -> Row:
     at = start_of(week) + timedelta(seconds=number * 37 % 600)
     return {
         "line_id": f"{meeting_id}/{week}/{number}", "seq": int(at.timestamp() * 1_000_000) + number, "event_ts": at,
-        "kind": "joined", "uuid": uuid_of(meeting_id, week), "connection_id": str(16778240 + 1024 * number), "name": "N",
+        "kind": "joined", "uuid": uuid_of(meeting_id, week), "connection_id": str(16778240 + 1024 * number),
+        "name": "N",
     }  # fmt: skip
 
 

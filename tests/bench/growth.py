@@ -41,12 +41,10 @@ def run(places: Places, size: Size, report: Report) -> None:
     report.tables.append(table)
 
 
-def _one_database(
-    places: Places, kind: str, urls: dict[int, str], size: Size, table: Table, report: Report
-) -> None:
+def _one_database(places: Places, kind: str, urls: dict[int, str], size: Size, table: Table, report: Report) -> None:
     keeping: dict[int, list[float]] = {events: [] for events in urls}
     draining: dict[int, list[float]] = {events: [] for events in urls}
-    for number in range(size.rounds + 1):  # the first round warms the caches
+    for number in range(1 if size.rounds == 1 else size.rounds + 1):  # the first round warms the caches
         for events, url in urls.items():
             first = number * PLACES
             prepare(places, url, size.growth_events // 2, first=first)
@@ -57,9 +55,7 @@ def _one_database(
                 draining[events].append(drained * 1e6)
     empty = min(urls)
     for events in urls:
-        ratios = [
-            [a / b for a, b in zip(found[events], found[empty], strict=True)] for found in (keeping, draining)
-        ]
+        ratios = [[a / b for a, b in zip(found[events], found[empty], strict=True)] for found in (keeping, draining)]
         table.add(
             kind, f"{events:,}", spread(keeping[events]), spread(ratios[0], 2), spread(draining[events]),
             spread(ratios[1], 2),
@@ -75,9 +71,7 @@ def _one_database(
 def _keep_seconds(url: str, events: int, first: int) -> float:
     """Seconds per event of a durable intake."""
     begin_ms = int(time.time() * 1000)
-    envelopes = [
-        read_envelope(encode(event)) for event in crowd(webinars(PLACES, first), events // 2, begin_ms)
-    ]
+    envelopes = [read_envelope(encode(event)) for event in crowd(webinars(PLACES, first), events // 2, begin_ms)]
     database = Database(url)
     with database.read() as connection:
         connection.exec_driver_sql("SELECT 1")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 from redis import Redis
+from rq import Queue
 
 from tests.bench import textbook
 from tests.bench.events import webinars
@@ -23,7 +25,8 @@ def run(places: Places, size: Size, report: Report) -> None:
     """Both databases, every rate."""
     table = Table(
         "Latency: from the POST to what a reader sees",
-        ["database", "events/s", "answer p50 ms", "p99", "row p50 ms", "row p99", "row max", "link p50 ms", "link p99", "link max"],
+        ["database", "events/s", "answer p50 ms", "p99", "row p50 ms", "row p99", "row max",
+         "link p50 ms", "link p99", "link max"],
         notes=[
             "times count from when a request was due; a reader looks every millisecond, which is in the figure",
             "nine events in ten are joins, one begins an instance; the link is the one its schedule gives",
@@ -76,10 +79,6 @@ def _one_rate(places: Places, kind: str, rate: int, seconds: float, table: Table
 
 def _bare_wakes(places: Places) -> Measured:
     """How long RQ takes to begin a job that does nothing, with a worker that waits and does not fork."""
-    import sys
-
-    from rq import Queue
-
     found = Measured(times=[])
     variables = settings("sqlite://", places.redis.url)
     command = [sys.executable, "-m", "tests.bench.textbook", "wait", "wakes"]

@@ -85,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     claims = check(outcome.scores)
     print("\n".join(report(outcome, claims, examples=chosen.examples)))
     if chosen.quick:
-        return 1 if (broken := find_broken(outcome.scores, claims)) and print(*broken, sep="\n") is None else 0
+        broken = find_broken(outcome.scores, claims)
+        print("\n".join(["", *(f"BROKEN: {line}" for line in broken)]))
+        return 1 if broken else 0
     if not chosen.mixes and not chosen.series:
         write_measured(DOCUMENT, measured(outcome, claims))
         print(f"\nwritten to {DOCUMENT}")

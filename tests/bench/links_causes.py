@@ -18,14 +18,17 @@ UNTOLD = "no event that arrived told when it was planned"
 MORE_OF_ANOTHER = "more people of another date than of its own were in it"
 OTHER_DAY_NO_VOTERS = "held on another day without telling Zoom, and nobody in it registered for particular dates"
 OTHER_DAY_MIXED = "held on another day without telling Zoom, and too few, or people of several dates, were in it"
-AFTER_ITS_END = "begun after its planned end, and nobody in it registered for particular dates"
-IN_TIME_OF_ANOTHER = "held in the time of another date without telling Zoom: the people speak against the schedule"
+AFTER_ITS_END = "begun after its planned end, and nobody in it, or one person, registered for particular dates"
+IN_TIME_OF_ANOTHER = "held in the time of another date without telling Zoom"
 TWO_AT_ONCE = "two dates planned at overlapping times, and nobody in it registered for one of them only"
 LIKE_A_TRY_OUT = "begun and dropped before the planned start, like a try-out"
-TRY_OUT_IN_TIME = "an unflagged try-out or another use of the room, while a date was due"
+TRY_OUT_IN_TIME = "an unflagged try-out or another use of the room, while a date was due or right after it"
+END_UNTOLD = "a rehearsal whose `ended`, which says that it was one or that it was over before, never arrived"
 
 EARLY = timedelta(minutes=60)
+AFTERWARDS = timedelta(minutes=30)
 DAY = timedelta(hours=6)  # begun later than this after the planned end, or earlier before the start: another day
+VOTERS_MIN = 2  # one person may be at the wrong door
 VOTERS_FEW = 4  # fewer than this could all be at the wrong door
 SHARE_MIXED = 0.9  # and a smaller share than this
 TRY_OUT_OVER = timedelta(minutes=5)
@@ -82,9 +85,11 @@ def people_in(truth: Truth, uuid: str, registration_type: int, occurrences: Sequ
     return People(len(shown), len(telling), Counter(name for names in telling.values() for name in names))
 
 
-def cause_of(case: Case, linked_to: str | None) -> str:
-    """The class of a miss or a mistake."""
+def cause_of(case: Case, linked_to: str | None, *, has_end: bool = True) -> str:
+    """The class of a miss or a mistake; `has_end` says whether its `ended` arrived."""
     if case.own is None:
+        if not has_end:
+            return END_UNTOLD
         return TRY_OUT_IN_TIME if linked_to is not None and _is_in_time_of(case, linked_to) else DECIDABLE
     if case.own.scheduled_start is None:
         return DECIDABLE
@@ -95,14 +100,15 @@ def cause_of(case: Case, linked_to: str | None) -> str:
     if most_of_another(case) > own:
         return MORE_OF_ANOTHER
     start, end = case.own.scheduled_start, _end(case.own)
+    is_in_time = start - EARLY <= instance.started_at < end
+    if not is_in_time and any(_is_in_time_of(case, date.occurrence_id) for date in _others(case)):
+        return IN_TIME_OF_ANOTHER
     if not start - DAY <= instance.started_at <= end + DAY:
-        if own > 0 and any(_is_in_time_of(case, date.occurrence_id) for date in _others(case)):
-            return IN_TIME_OF_ANOTHER
         if people.telling == 0:
             return OTHER_DAY_NO_VOTERS
         is_mixed = people.telling < VOTERS_FEW or own < SHARE_MIXED * people.telling
         return OTHER_DAY_MIXED if is_mixed else DECIDABLE
-    if instance.started_at >= end and instance.why != "restart" and people.telling == 0:
+    if instance.started_at >= end and instance.why != "restart" and people.telling < VOTERS_MIN:
         return AFTER_ITS_END
     if instance.ended_at < start - TRY_OUT_OVER and people.telling == 0:
         return LIKE_A_TRY_OUT
@@ -124,10 +130,10 @@ def most_of_another(case: Case) -> int:
 
 
 def _is_in_time_of(case: Case, occurrence_id: str) -> bool:
-    """Whether a date was due when it began, and it was not over before."""
+    """Whether a date was due when it began, or just over, and it was not over before."""
     for date in case.occurrences:
         if date.occurrence_id == occurrence_id and date.scheduled_start is not None:
-            begins = date.scheduled_start - EARLY <= case.instance.started_at < _end(date)
+            begins = date.scheduled_start - EARLY <= case.instance.started_at < _end(date) + AFTERWARDS
             return begins and case.instance.ended_at >= date.scheduled_start - TRY_OUT_OVER
     return False
 

@@ -47,11 +47,12 @@ class Portion:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What Joinlog says of an instance in the end: the link, its state, and what it rests on."""
+    """What Joinlog says of an instance in the end: the link, its state and reason, and whether it learnt of its end."""
 
     occurrence_id: str | None
     state: str
     reason: str
+    has_end: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,9 @@ def _deliver(database: Database, attempts: Sequence[Attempt]) -> None:
 
 def _read_links(database: Database) -> dict[str, Found]:
     return {
-        uuid: Found(occurrence_id, state, json.loads(evidence).get("reason", ""))
-        for uuid, occurrence_id, state, evidence in _select(
-            database, "SELECT uuid, occurrence_id, link_state, link_evidence FROM instance"
+        uuid: Found(occurrence_id, state, json.loads(evidence).get("reason", ""), ended_at is not None)
+        for uuid, occurrence_id, state, evidence, ended_at in _select(
+            database, "SELECT uuid, occurrence_id, link_state, link_evidence, ended_at FROM instance"
         )
     }
 

@@ -98,7 +98,15 @@ def _explained(portion: Portion, one: Scored, case: Case) -> Scored:
     found = one.found
     said = found.state if found.occurrence_id is None else f"{found.state} as {found.occurrence_id}"
     example = f"{case.in_words()}; Joinlog: {said} ({found.reason}); seed {portion.seed}, mix {portion.mix}"
-    return Scored(one.mix, one.uuid, one.truth, found, one.rivals, cause_of(case, found.occurrence_id), example)
+    return Scored(
+        one.mix,
+        one.uuid,
+        one.truth,
+        found,
+        one.rivals,
+        cause_of(case, found.occurrence_id, has_end=found.has_end),
+        example,
+    )
 
 
 def _rivals(

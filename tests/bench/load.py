@@ -31,6 +31,9 @@ CLIENT_ADDRESSES = 200  # 127.0.0.2 and on: one address has too few ports for a 
 READ_BYTES = 65536
 
 
+What = Literal["crowd", "mixed", "stripe"]
+
+
 class Load(msgspec.Struct, frozen=True):
     """What to send to whom."""
 
@@ -38,7 +41,7 @@ class Load(msgspec.Struct, frozen=True):
     way: Literal["closed", "open", "herd"]
     requests: int
     path: str = "/webhook"
-    what: Literal["crowd", "mixed", "stripe"] = "crowd"
+    what: What = "crowd"
     clients: int = 1
     keep_alive: bool = True
     per_second: float = 0.0  # of `open`
@@ -57,6 +60,7 @@ class Measured(msgspec.Struct):
     answers: dict[str, int] = {}
     failures: dict[str, int] = {}
     times: list[float] = []
+    cpu_seconds: float = 0.0  # of those who answered
 
     @property
     def per_second(self) -> float:

@@ -20,8 +20,10 @@ def describe(folder: Path, postgres_version: str, redis: Path) -> list[str]:
     """Machine and versions, one line each; the cost of making a write durable is measured in `folder`."""
     return [
         f"- {cpu_model()}, {os.cpu_count()} cores, {memory_gib():.0f} GiB, load {os.getloadavg()[0]:.1f} at the start",
-        f"- Linux {platform.release()}, {filesystem(folder)}; 4 KiB written and fdatasync'ed: {sync_ms(folder):.2f} ms (median)",
-        f"- Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, Postgres {postgres_version}, {redis_version(redis)}",
+        f"- Linux {platform.release()}, {filesystem(folder)}; "
+        f"4 KiB written and fdatasync'ed: {sync_ms(folder):.2f} ms (median)",
+        f"- Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, Postgres {postgres_version}, "
+        f"{redis_version(redis)}",
         "- " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
         f"- Node {node_version() or 'not installed'}; {time.strftime('%Y-%m-%d')}",
     ]

@@ -97,6 +97,15 @@ def resident_mib(pid: int) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
 
 
+def cpu_seconds(pid: int) -> float:
+    """What a process has worked since it began, its children that ended included; 0 when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def running(*services: Service) -> Iterator[None]:
     """Services for a while, ready; whatever happens they are gone afterwards."""
@@ -108,9 +117,7 @@ def running(*services: Service) -> Iterator[None]:
         yield
 
 
-def joinlog(
-    name: str, folder: Path, database_url: str, redis_url: str, core: int | None = None
-) -> Service:
+def joinlog(name: str, folder: Path, database_url: str, redis_url: str, core: int | None = None) -> Service:
     """One of Joinlog's own processes: web, worker or clock."""
     variables = settings(database_url, redis_url) | ({} if name == "web" else {"LOG_LEVEL": "info"})
     if name == "web":

@@ -39,7 +39,7 @@ def alone() -> Any:
     from webhook import app as product
     from webhook.keeper import Keeper
 
-    product.Keeper = partial(Keeper, group_events=1)  # type: ignore[assignment, misc]
+    setattr(product, "Keeper", partial(Keeper, group_events=1))  # noqa: B010 - the product has no setting for it
     return product.create_app(read_settings()).wsgi_app
 
 

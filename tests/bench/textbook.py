@@ -44,24 +44,28 @@ def handle(payload: dict[str, Any], account_id: str = "", inbox_id: int = 0) -> 
     now = datetime.now(UTC)
     is_join = payload["event"].endswith("joined")
     moment = "joined_at" if is_join else "left_at"
-    key = {"account_id": account_id or payload["payload"]["account_id"], "uuid": told["uuid"], "connection_id": who["user_id"]}
+    key = {
+        "account_id": account_id or payload["payload"]["account_id"],
+        "uuid": told["uuid"],
+        "connection_id": who["user_id"],
+    }
     shared = {
         "meeting_id": int(told["id"]), "registrant_id": who["registrant_id"], "email": who["email"],
         "name": who["user_name"], "participant_uuid": who["participant_uuid"], "updated_at": now,
     }  # fmt: skip
     person = f"registrant:{who['registrant_id']}"
     first_seen_at = datetime(2026, 1, 1, tzinfo=UTC)  # Joinlog's key is the join; the textbook knows one stay
+    stay = Participant(**key, first_seen_at=first_seen_at, person_id=person, **shared)
+    setattr(stay, moment, at)
+    line = JoinLog(
+        account_id=key["account_id"], line_id=f"{inbox_id}/{who['user_id']}/{is_join}", seq=time.time_ns() // 1000,
+        event_ts=at, kind="joined" if is_join else "left", meeting_id=int(told["id"]), uuid=told["uuid"],
+        registrant_id=who["registrant_id"], connection_id=who["user_id"], name=who["user_name"], email=who["email"],
+        updated_at=now,
+    )  # fmt: skip
     with Session(engine()) as session:
-        session.merge(Connection(**key, **shared))
-        session.merge(Participant(**key, first_seen_at=first_seen_at, person_id=person, **{moment: at}, **shared))
-        session.merge(
-            JoinLog(
-                account_id=key["account_id"], line_id=f"{inbox_id}/{who['user_id']}/{is_join}", seq=time.time_ns() // 1000,
-                event_ts=at, kind="joined" if is_join else "left", meeting_id=int(told["id"]), uuid=told["uuid"],
-                registrant_id=who["registrant_id"], connection_id=who["user_id"], name=who["user_name"],
-                email=who["email"], updated_at=now,
-            )  # fmt: skip
-        )
+        for row in (Connection(**key, **shared), stay, line):
+            session.merge(row)
         if inbox_id:
             found = session.get(InboxEvent, (key["account_id"], inbox_id))
             if found is not None:

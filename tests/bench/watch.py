@@ -1,4 +1,4 @@
-"""Looking at the tables as a reader would, often enough to say within a few milliseconds when something became visible."""
+"""Looking at the tables as a reader would, often enough to say within milliseconds when something became visible."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def asking(url: str) -> Iterator[Ask]:
             lite.close()
         return
     with psycopg.connect(url, autocommit=True) as pg:
-        yield lambda query, values: pg.execute(query.replace("?", "%s"), values).fetchall()  # type: ignore[arg-type]
+        yield lambda query, values: pg.execute(query.replace("?", "%s"), values).fetchall()
 
 
 class Watch:

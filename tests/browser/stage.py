@@ -13,8 +13,10 @@ from typing import Any
 import httpx
 
 from joinlog.fakezoom import demo_world
+from schema.envelope import read_envelope
 from schema.migrate import migrate
 from schema.store.database import Database
+from schema.store.inbox import Arrival, keep
 from tests.conftest import SIGNING_KEY, free_port
 from tests.posting import SECRET, Event, encode, signed_headers
 from tests.waiting import wait_until
@@ -69,8 +71,15 @@ class Stage:
             assert self.client.post("/webhook", content=body, headers=signed_headers(body)).status_code in (200, 204)
 
     def keep_world(self, now: datetime, seed: int = DEMO_SEED, until: timedelta = timedelta(minutes=14)) -> None:
-        """Post the demo's world, as far as it happened `until` after its live webinar began."""
-        self.post(*(e.event for e in demo_world(now, seed).emissions if e.at <= now + until))
+        """Put the demo's world into the inbox, as far as it happened `until` after its live webinar began."""
+        first_id = int((datetime.now(UTC) - timedelta(minutes=1)).timestamp() * 1_000_000)
+        events = [e.event for e in demo_world(now, seed).emissions if e.at <= now + until]
+        kept_at = datetime.now(UTC)
+        keep(
+            self.database,
+            [Arrival(first_id + n, read_envelope(encode(event)), kept_at, None) for n, event in enumerate(events)],
+        )
+        self.post(events[0])  # a repeat: it only rings for the worker
         self.settle()
 
     def settle(self) -> None:

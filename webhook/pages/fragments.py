@@ -38,8 +38,14 @@ class Fragments:
         self._lock = threading.Lock()
         self._slots: dict[Hashable, _Slot] = {}
 
-    def get(self, key: Hashable, render: Callable[[], str], rest_seconds: float = 0.0) -> Fragment:
-        """The fragment; many who ask at once wait for one rendering."""
+    def get(
+        self,
+        key: Hashable,
+        render: Callable[[], str],
+        rest_seconds: float = 0.0,
+        seconds_max: float = FRAGMENT_SECONDS_MAX,
+    ) -> Fragment:
+        """The fragment, at most `seconds_max` old; many who ask at once wait for one rendering."""
         marker = self._changes.marker()
         with self._lock:
             if len(self._slots) >= FRAGMENTS_MAX and key not in self._slots:
@@ -47,7 +53,7 @@ class Fragments:
             slot = self._slots.setdefault(key, _Slot())
         with slot.lock:
             age = self._now_seconds() - slot.made_at
-            is_stale = age > FRAGMENT_SECONDS_MAX or (slot.marker != marker and age >= rest_seconds)
+            is_stale = age > seconds_max or (slot.marker != marker and age >= rest_seconds)
             if slot.fragment is None or is_stale:
                 slot.marker, slot.made_at = marker, self._now_seconds()
                 html = render()

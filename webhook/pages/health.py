@@ -51,7 +51,7 @@ class Validation(NamedTuple):
 def health() -> str | Response:
     """The page."""
     fragments: Fragments = current_app.extensions["joinlog"]["fragments"]
-    part = fragments.get("health", _render, HEALTH_REST_SECONDS)
+    part = fragments.get("health", _render, HEALTH_REST_SECONDS, HEALTH_REST_SECONDS)
     if "HX-Request" in request.headers:
         return fragment_answer(part)
     return render_template("health.html", part=part)

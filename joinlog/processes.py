@@ -72,12 +72,16 @@ _GRANIAN_LOGS: dict[str, Any] = {
 
 def _load_app(server_pid: int) -> Any:
     """The application, in the process that answers: engines are made after the fork, and it ends with its server."""
-    from joinlog.front import Front
-    from webhook.app import create_app
+    from webhook.app import WEBHOOK_PATH, create_app
+    from webhook.desk import Desk
+    from webhook.front import Front
 
     dies_with(server_pid, signal.SIGKILL)()
     settings = read_settings()
-    return Front(create_app(settings).wsgi_app, settings.web_threads)
+    app = create_app(settings)
+    parts = app.extensions["joinlog"]
+    desk = Desk(parts["keeper"])
+    return Front(app.wsgi_app, settings.web_threads, intake=parts["intake"], desk=desk, intake_path=WEBHOOK_PATH)
 
 
 def require_free_port(host: str, port: int) -> int:

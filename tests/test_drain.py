@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +288,35 @@ def test_workers_in_one_process_apply_every_event_exactly_once(
     take(other, *events)
     assert derived(database) == derived(other)
     other.close()
+
+
+def test_the_diary_ends_with_the_decision_that_stands_however_workers_overlap(postgres_database: Database) -> None:
+    """One worker looks at the clock and waits for the meeting; another one decides meanwhile; then the first decides."""
+    take(postgres_database, story.started(60))
+    word = {"id": story.meeting_id, "uuid": "run-1==", "occurrence_id": "2", "by": "mara", "because": "told"}
+    payload = {"account_id": story.account, "object": word}
+    keep_events(postgres_database, [{"event": "joinlog.link_set", "event_ts": 1772450000000, "payload": payload}])
+    keep_events(postgres_database, [story.created(0, {"1": 60.0, "2": 60.0 + WEEK_MINUTES})])
+    has_looked, may_go = threading.Event(), threading.Event()
+
+    def early() -> datetime:
+        looked_at = datetime.now(UTC)
+        has_looked.set()
+        assert may_go.wait(20)
+        return looked_at
+
+    first = threading.Thread(target=Drain(postgres_database, batch_events=1, now=early).step)
+    first.start()
+    assert has_looked.wait(20)
+    assert Drain(postgres_database, batch_events=1).step().done == 1
+    may_go.set()
+    first.join()
+    stands = one(postgres_database, "SELECT occurrence_id, link_state FROM instance")
+    assert stands == {"occurrence_id": "2", "link_state": "confirmed"}
+    last = select(
+        postgres_database, "SELECT to_occurrence_id, state FROM link_history ORDER BY decided_at DESC LIMIT 1"
+    )
+    assert last == [{"to_occurrence_id": "2", "state": "confirmed"}]
 
 
 WORKER = """

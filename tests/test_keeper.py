@@ -237,7 +237,7 @@ def answered_late(keeper: Keeper, is_leading: Callable[[], bool]) -> list[float]
 def test_a_database_that_never_answers_is_not_kept_before_zoom_has_gone(silent_port: int) -> None:
     database = Database(f"postgresql://postgres@127.0.0.1:{silent_port}/nothing")
     keeper = Keeper(database, when_kept=lambda: None)
-    waits = answered_late(keeper, lambda: keeper._is_led and not keeper._queue)
+    waits = answered_late(keeper, lambda: keeper._committing and not keeper._queue)
     assert max(waits) < ANSWER_SECONDS_MAX
     database.close()
 
@@ -247,7 +247,7 @@ def test_a_writer_that_holds_a_sqlite_file_is_answered_before_zoom_has_gone(sqli
     other = sqlite3.connect(str(sqlite_database.url.database), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
-        waits = answered_late(keeper, lambda: keeper._is_led and not keeper._queue)
+        waits = answered_late(keeper, lambda: keeper._committing and not keeper._queue)
     finally:
         other.execute("ROLLBACK")
         other.close()
@@ -259,7 +259,7 @@ def test_a_lock_that_somebody_holds_on_postgres_is_answered_before_zoom_has_gone
     keeper = Keeper(postgres_database, when_kept=lambda: None)
     with postgres_database.write() as other:
         other.exec_driver_sql("LOCK TABLE inbox_event IN ACCESS EXCLUSIVE MODE")
-        waits = answered_late(keeper, lambda: keeper._is_led and not keeper._queue)
+        waits = answered_late(keeper, lambda: keeper._committing and not keeper._queue)
     assert max(waits) < ANSWER_SECONDS_MAX
 
 
@@ -294,7 +294,7 @@ def test_a_failure_nobody_expected_leaves_nobody_waiting(
         may_go.set()
         everybody.join()
     assert all(error is None or isinstance(error, (NotKept, OverflowError)) for error in raised)
-    assert not keeper._is_led
+    assert not keeper._committing
 
 
 def _overflow(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""`joinlog links`, `link-set`, `link-clear` and `link-stated`: a person's word, Zoom's word, and which of them counts."""
+"""`joinlog links`, `link-set`, `link-clear`, `link-stated`: a person's word, Zoom's word, and which counts."""
 
 from __future__ import annotations
 

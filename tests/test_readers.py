@@ -19,11 +19,13 @@ from pathlib import Path
 import pytest
 
 from joinlog.fakezoom import MIXES, generate
+from schema.store import inbox
 from schema.store.database import Database
 from schema.tables import TABLES
 from schema.views import VIEWS
 from tests.keeping import keep_events, one
 from tests.stories import ZERO, Json
+from workers import drain as draining
 from workers.drain import Drain
 
 CHUNK_EVENTS = 25
@@ -123,15 +125,14 @@ class Reader:
         assert self._process.stdout is not None
         self._process.stdin.write(self._look)
         self._process.stdin.flush()
-        done, answers = -1, 0
-        for line in self._process.stdout:
+        done = -1
+        for answers, line in enumerate(self._process.stdout):
             kind, _, rest = line.rstrip("\n").partition("|")
             if kind == SENTINEL:
                 assert answers == len(HALF_EVENTS) + 1 + len(TABLES) + len(VIEWS)
                 return done
             name, _, count = rest.partition("|")
             assert kind in ("half", "done", "row"), f"the reader was told: {line}"
-            answers += 1
             if kind == "half":
                 assert count == "0", f"{count} times: {list(HALF_EVENTS)[int(name)]}"
             elif kind == "done":
@@ -259,9 +260,7 @@ def test_an_open_transaction_of_the_drain_neither_blocks_a_reader_nor_is_seen(
     looked: list[int] = []
 
     def look_before_the_commit() -> None:
-        from workers import drain as draining
-
-        settle = draining.settle
+        settle = inbox.settle
 
         def settle_and_look(*arguments: object, **more: object) -> None:
             settle(*arguments, **more)  # type: ignore[arg-type]

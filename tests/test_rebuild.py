@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy import Connection
 from joinlog.command import main
 from joinlog.fakezoom import MIXES, generate
 from schema.operator import link_event
+from schema.store import shadow
 from schema.store.database import Database
 from schema.store.shadow import Difference
 from schema.tables import DERIVED
@@ -191,11 +193,11 @@ def test_events_that_arrive_during_a_rebuild_are_in_the_result(
     change(database, "UPDATE meeting SET topic = 'damaged'")
     monkeypatch.setattr(rebuilding, "BATCH_EVENTS", len(begun) // 3)
     waiting: list[threading.Thread] = []
-    fresh, swap = iter([later]), rebuilding.swap
+    fresh, swap = iter([later]), shadow.swap
 
     def arrive(_done: int, _total: int) -> None:
         for batch in fresh:
-            in_a_thread(lambda: take(database, *batch)).join()
+            in_a_thread(partial(take, database, *batch)).join()
 
     def swap_while_one_waits(connection: Connection, now: datetime) -> int:
         changed = swap(connection, now)
@@ -219,7 +221,7 @@ def test_events_drained_during_a_check_are_no_differences(database: Database, mo
 
     def arrive(_done: int, _total: int) -> None:
         for batch in fresh:
-            in_a_thread(lambda: take(database, *batch)).join()
+            in_a_thread(partial(take, database, *batch)).join()
 
     checked = rebuild(database, check_only=True, on_progress=arrive)
     assert checked.examples == []
@@ -236,7 +238,7 @@ def test_a_reader_sees_the_tables_as_they_were_or_as_they_are(
     )  # fmt: skip
     wrong = derived(database)
     seen: list[Tables] = []
-    swap = rebuilding.swap
+    swap = shadow.swap
 
     def swap_watched(connection: Connection, now: datetime) -> int:
         seen.append(derived(database))
@@ -270,7 +272,7 @@ def test_a_rebuild_that_fails_leaves_everything_as_it_was(database: Database, mo
     take(database, *week())
     change(database, "DELETE FROM participant")
     wrong = derived(database)
-    swap = rebuilding.swap
+    swap = shadow.swap
 
     def swap_and_fail(connection: Connection, now: datetime) -> int:
         swap(connection, now)
@@ -336,7 +338,9 @@ def test_the_command_says_why_it_refuses(database: Database, run: Callable[..., 
     assert "nothing was done" in refused.output
 
 
-@pytest.mark.xfail(strict=True, reason="a rebuild takes back, until it is applied again, what `joinlog replay` set pending")
+@pytest.mark.xfail(
+    strict=True, reason="a rebuild takes back, until it is applied again, what `joinlog replay` set pending"
+)
 def test_an_event_waiting_to_be_applied_again_is_no_difference(database: Database) -> None:
     """`joinlog replay` sets events pending whose facts are in the tables already."""
     take(database, *week())

@@ -33,11 +33,12 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str) -> C
 
 
 def week() -> list[Json]:
+    ann = {"registrant_id": "ann", "user_name": "Ann Ünal"}
     return [
         w.created(0, WEEKS), w.registration(1, "created", "ann", WEEKS, status="approved"),
         w.registration(2, "created", "ben", WEEKS, status="approved"), w.started(FIRST),
-        w.person(61, "joined", "1", FIRST, registrant_id="ann", user_name="Ann Ünal"),
-        w.person(62, "joined", "2", FIRST, user_name=HOSTILE), w.person(70.5, "left", "1", FIRST, user_name="Ann Ünal"), w.ended(72, FIRST),
+        w.person(61, "joined", "1", FIRST, **ann), w.person(62, "joined", "2", FIRST, user_name=HOSTILE),
+        w.person(70.5, "left", "1", FIRST, **ann), w.ended(72, FIRST),
     ]  # fmt: skip
 
 
@@ -51,7 +52,12 @@ def test_json_holds_every_column_with_its_type(database: Database, run: Callable
         "registrants": 2, "attended": 1, "no_shows": 1, "walk_ins": 0, "unidentified": 1, "participants": 2,
         "peak_concurrent": 2, "attended_minutes": 19.5,
     }  # fmt: skip
-    assert (planned["instances"], planned["registrants"], planned["attended"], planned["no_shows"]) == (0, 2, None, None)
+    assert (planned["instances"], planned["registrants"], planned["attended"], planned["no_shows"]) == (
+        0,
+        2,
+        None,
+        None,
+    )
 
 
 def test_json_of_one_occurrence_holds_its_people(database: Database, run: Callable[..., Result]) -> None:

@@ -220,7 +220,9 @@ def test_who_came_to_the_second_week_and_for_how_long(app: Flask, database: Data
     drain(database)
     with database.read() as connection:
         people = read_attendance(connection, w.account, w.meeting_id, IDS[1])
-    assert {row["person_id"]: (row["attended_minutes"], row["connections"], row["is_registered"]) for row in people} == {
+    assert {
+        row["person_id"]: (row["attended_minutes"], row["connections"], row["is_registered"]) for row in people
+    } == {
         f"user:{HOST['participant_user_id']}": (58.0, 2, False),
         "registrant:r01": (60.0, 2, True),
         "registrant:r19": (53.0, 2, True),
@@ -262,7 +264,9 @@ def test_the_report_command_prints_these_numbers(
     document = json.loads(printed("json"))["occurrences"]
     assert [Expected(**{name: row[name] for name in Expected._fields}) for row in document] == REPORT
     lines = list(csv.DictReader(printed("csv").splitlines()))
-    assert [[float(line[name]) for name in Expected._fields] for line in lines] == [[*map(float, row)] for row in REPORT]
+    assert [[float(line[name]) for name in Expected._fields] for line in lines] == [
+        [*map(float, row)] for row in REPORT
+    ]
     table = [re.split(r"\s*[│┃]\s*", line) for line in printed("table").splitlines() if IDS[0][:5] in line]
     shown = [[cell for cell in row if cell] for row in table]
     assert [row[0] for row in shown] == IDS

@@ -13,9 +13,9 @@ import pytest
 
 from joinlog.fakezoom import MIXES, generate
 from schema.operator import link_event, stated_event
+from schema.reserved import EVERY_OCCURRENCE
 from schema.store.database import Database
 from schema.store.reports import read_attendance, read_links, read_occurrence_report
-from schema.reserved import EVERY_OCCURRENCE
 from schema.views import VIEWS
 from tests.keeping import one, read_table, select, take
 from tests.stories import ACCOUNT, WEEK_MINUTES, ZERO, Json, Story, at
@@ -26,6 +26,11 @@ END = FIRST + 60
 w = Story()
 m = Story("meeting", 8)
 Row = dict[str, Any]
+
+
+def bug(reason: str) -> pytest.MarkDecorator:
+    """A bug that is reported: whoever mends it is told to take this mark away."""
+    return pytest.mark.xfail(strict=True, reason=reason)
 
 
 def reported(database: Database, occurrence: str = "1001") -> Row:
@@ -70,7 +75,7 @@ def stay(story: Story, user: str, come: float, go: float, uuid: str = "run-1==",
 
 def run(*events: Json, story: Story = w, practice: bool = False) -> list[Json]:
     """The first week, held from its planned start to its planned end, and what happens in it."""
-    more = {"practice_session": True} if practice else {}
+    more: Json = {"practice_session": True} if practice else {}
     return [story.created(0, WEEKS), story.started(FIRST), *events, story.ended(END, FIRST, **more)]
 
 
@@ -209,7 +214,9 @@ def test_an_attendee_with_a_registrants_address_is_that_registrant(database: Dat
     assert minutes(database) == {"registrant:ann": 9.0}
 
 
-@pytest.mark.parametrize("first", ["registration", "join"])
+@pytest.mark.parametrize(
+    "first", ["registration", pytest.param("join", marks=bug("the law: a `user:` is not looked at again"))]
+)
 def test_a_signed_in_attendee_with_a_registrants_address_is_that_registrant(database: Database, first: str) -> None:
     who = {"email": "ann@example.com", "participant_user_id": "zoom-user"}
     told = [registered("ann"), *run(*stay(w, "1", 61, 70, **who))]
@@ -218,6 +225,7 @@ def test_a_signed_in_attendee_with_a_registrants_address_is_that_registrant(data
     assert numbers(database) == (1, 1, 0, 0, 0)
 
 
+@bug("the law: a `user:` is not looked at again")
 def test_every_order_of_registration_and_joins_by_address_link_and_user_tells_the_same_people(
     database: Database,
 ) -> None:
@@ -303,7 +311,12 @@ REGISTRATIONS: dict[str, tuple[list[Json], tuple[int, int]]] = {
 }
 
 
-@pytest.mark.parametrize("story", REGISTRATIONS)
+LOST = bug("cancelling one date of `*` loses the registration for all others")
+
+
+@pytest.mark.parametrize(
+    "story", [pytest.param(name, marks=LOST) if name.startswith("one date of `*`") else name for name in REGISTRATIONS]
+)
 def test_who_is_a_registrant(database: Database, story: str) -> None:
     """Approved, registered before it ended and not cancelled before it began."""
     events, expected = REGISTRATIONS[story]
@@ -320,8 +333,14 @@ def test_a_registration_for_an_occurrence_that_was_never_held_counts_until_its_p
     assert reported(database)["no_shows"] is None
 
 
-def test_a_registration_just_after_the_planned_end_of_what_was_not_held_does_not_count(database: Database) -> None:
+@pytest.mark.parametrize(
+    "place", ["postgres", pytest.param("sqlite", marks=bug("the planned end is rounded up to the next second"))]
+)
+def test_a_registration_just_after_the_planned_end_of_what_was_not_held_does_not_count(
+    request: pytest.FixtureRequest, place: str
+) -> None:
     """To the millisecond, on both databases."""
+    database: Database = request.getfixturevalue(f"{place}_database")
     take(database, w.created(0, WEEKS), _signup(END + 0.5 / 60, dates=BOTH))
     assert reported(database)["registrants"] == 0
 
@@ -530,8 +549,19 @@ SELECTIVE = {  # what an index of a large table has to be asked with, besides ac
 FILTERED = "SELECT * FROM {} WHERE account_id = 'a2' AND meeting_id = 1003"
 
 
-@pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("statistics", [False, True])
+SCANS = bug("without statistics every participant of the account is read, for each occurrence")
+
+
+@pytest.mark.parametrize(
+    ("view", "statistics"),
+    [
+        pytest.param(view, statistics, marks=SCANS)
+        if not statistics and view in ("occurrence_report", "attendance")
+        else (view, statistics)
+        for view in VIEWS
+        for statistics in (False, True)
+    ],
+)
 def test_on_sqlite_a_filter_reaches_an_index_in_every_view(
     sqlite_database: Database, view: str, statistics: bool
 ) -> None:

@@ -31,6 +31,7 @@ def open_site(settings: Settings) -> Iterator[Site]:
         yield Site(app)
     finally:
         parts["marker"].close()
+        parts["keeper"].close()
         parts["doorbell"].close()
         parts["database"].close()
 

@@ -51,7 +51,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app = Flask("webhook", root_path=str(Path(__file__).parent))
     app.config.update(MAX_FORM_MEMORY_SIZE=FORM_BYTES_MAX)
-    app.extensions["joinlog"] = {"settings": settings, "database": database, "doorbell": doorbell, "keeper": keeper}
+    app.extensions["joinlog"] = {
+        "settings": settings,
+        "database": database,
+        "doorbell": doorbell,
+        "keeper": keeper,
+        "intake": intake,
+    }
     app.register_blueprint(health)
     add_pages(app, settings, database)
 

@@ -22,7 +22,7 @@ from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
 
 from schema.envelope import read_envelope
-from webhook.keeper import Keeper, NotKept
+from webhook.keeper import Delivery, Keeper, NotKept
 from webhook.signature import SignatureRefused, encrypt_token, verify
 
 BODY_BYTES_MAX = 1024 * 1024
@@ -69,44 +69,53 @@ class Intake:
         self._now = now
 
     def answer(self, environ: Mapping[str, Any]) -> Answer:
-        """Answer one WSGI request. Never raises for anything a stranger can send."""
-        if environ["REQUEST_METHOD"] != "POST":
-            return _refuse("405 Method Not Allowed", "method", "Zoom posts here; nothing else does.", ("Allow", "POST"))
-        if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != "application/json":
-            return _refuse("415 Unsupported Media Type", "content_type", "Send application/json.")
+        """Answer one WSGI request, and return when its event is kept. Never raises for what a stranger can send."""
+        refusal = refuse_form(environ["REQUEST_METHOD"], environ.get("CONTENT_TYPE", ""))
+        if refusal is not None:
+            return refusal
         try:
             body = _read_body(environ)
         except OSError:  # the connection broke, or stood still until the server lost patience
-            return _refuse("400 Bad Request", "incomplete", "The body ended early.")
+            return refuse("400 Bad Request", "incomplete", "The body ended early.")
         if body is None:
-            return _refuse("413 Content Too Large", "too_large", f"The body may have {BODY_BYTES_MAX} bytes at most.")
+            return refuse_size()
+        believed = self.believe(
+            environ.get("HTTP_X_ZM_SIGNATURE"),
+            environ.get("HTTP_X_ZM_REQUEST_TIMESTAMP"),
+            environ.get("HTTP_X_ZM_TRACKINGID"),
+            body,
+        )
+        return believed if isinstance(believed, Answer) else self.keep(believed)
+
+    def believe(
+        self, signature: str | None, timestamp: str | None, tracking_id: str | None, body: bytes
+    ) -> Delivery | Answer:
+        """What is to be kept of a POST, or the answer where nothing is: a refusal, or a validation."""
+        now_seconds = self._now()
         try:
             secret = verify(
                 self._secrets,
-                _header(environ, "HTTP_X_ZM_SIGNATURE"),
-                _header(environ, "HTTP_X_ZM_REQUEST_TIMESTAMP"),
+                _as_bytes(signature),
+                _as_bytes(timestamp),
                 body,
-                now_seconds=self._now(),
+                now_seconds=now_seconds,
                 tolerance_seconds=self._tolerance_seconds,
             )
-            return self._take(body, secret, environ)
+            envelope = read_envelope(body)
+            received_at = datetime.fromtimestamp(now_seconds, UTC)
+            if envelope.event_type == URL_VALIDATION:
+                return self._validate(envelope.plain_token, secret, received_at)
         except SignatureRefused as refused:
-            return _refuse("401 Unauthorized", refused.reason.value, f"Not signed by Zoom: {refused.reason.value}.")
+            return refuse("401 Unauthorized", refused.reason.value, f"Not signed by Zoom: {refused.reason.value}.")
+        return Delivery(envelope, received_at, _printable(tracking_id) if tracking_id else None)
 
-    def _take(self, body: bytes, secret: bytes, environ: Mapping[str, Any]) -> Answer:
-        envelope = read_envelope(body)
-        received_at = datetime.fromtimestamp(self._now(), UTC)
-        if envelope.event_type == URL_VALIDATION:
-            return self._validate(envelope.plain_token, secret, received_at)
-        tracking_id = environ.get("HTTP_X_ZM_TRACKINGID")
+    def keep(self, delivery: Delivery) -> Answer:
+        """Keep a delivery, together with those of other threads, and answer it."""
         try:
-            self._keeper.keep(envelope, received_at, _printable(tracking_id) if tracking_id else None)
+            self._keeper.keep(*delivery)
         except NotKept as error:
-            NOT_KEPT.inc()
-            log.error("event_not_kept", error=type(error.__cause__ or error).__name__)
-            return Answer("503 Service Unavailable", b"Not kept; send it again.\n", (_TEXT, ("Retry-After", "5")))
-        ACCEPTED.inc()
-        return NO_CONTENT
+            return not_kept(error.__cause__ or error)
+        return kept()
 
     def _validate(self, plain_token: str | None, secret: bytes, now: datetime) -> Answer:
         """https://developers.zoom.us/docs/api/webhooks/#validate-your-webhook-endpoint"""
@@ -125,7 +134,35 @@ def fingerprint(secret: bytes) -> str:
     return hashlib.sha256(secret).hexdigest()[:FINGERPRINT_DIGITS]
 
 
-def _refuse(status: str, reason: str, text: str, *headers: tuple[str, str]) -> Answer:
+def refuse_form(method: str, content_type: str) -> Answer | None:
+    """The refusal of what is not a JSON POST; None for one that is."""
+    if method != "POST":
+        return refuse("405 Method Not Allowed", "method", "Zoom posts here; nothing else does.", ("Allow", "POST"))
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        return refuse("415 Unsupported Media Type", "content_type", "Send application/json.")
+    return None
+
+
+def refuse_size() -> Answer:
+    """The refusal of a body that is too large."""
+    return refuse("413 Content Too Large", "too_large", f"The body may have {BODY_BYTES_MAX} bytes at most.")
+
+
+def kept() -> Answer:
+    """The answer to a delivery that is committed."""
+    ACCEPTED.inc()
+    return NO_CONTENT
+
+
+def not_kept(error: BaseException) -> Answer:
+    """The answer that makes Zoom try again."""
+    NOT_KEPT.inc()
+    log.error("event_not_kept", error=type(error).__name__)
+    return Answer("503 Service Unavailable", b"Not kept; send it again.\n", (_TEXT, ("Retry-After", "5")))
+
+
+def refuse(status: str, reason: str, text: str, *headers: tuple[str, str]) -> Answer:
+    """The refusal of a request, counted under its reason."""
     REFUSED.labels(reason=reason).inc()
     return Answer(status, f"{text}\n".encode(), (_TEXT, *headers))
 
@@ -144,10 +181,9 @@ def _read_body(environ: Mapping[str, Any]) -> bytes | None:
     return b"".join(chunks) if missing > 0 else None
 
 
-def _header(environ: Mapping[str, Any], name: str) -> bytes | None:
+def _as_bytes(header: str | None) -> bytes | None:
     """A header as bytes. Servers hand headers over as text; what no text can hold cannot be a signature either."""
-    value = environ.get(name)
-    return value.encode("utf-8", "replace") if isinstance(value, str) else None
+    return header.encode("utf-8", "replace") if isinstance(header, str) else None
 
 
 def _printable(text: str) -> str:

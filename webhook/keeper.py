@@ -1,8 +1,7 @@
-"""Group commit: requests that wait at the same moment share one transaction.
+"""Group commit: deliveries that wait at the same moment share one transaction.
 
-The first request that finds nobody committing becomes the leader. It commits everything that waits, its own event
-among it, tells the others, and hands the lead to one of those that came meanwhile. There is no extra thread and no
-delay: a request that is alone commits alone.
+One thread commits. While it commits one group the next one gathers, so there is no delay to wait for company: a
+delivery that is alone is committed alone. Whoever waits does so for ACK_SECONDS_MAX at most, whatever the store does.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
@@ -29,24 +29,28 @@ class NotKept(Exception):
     """The store could not take the event in time; Zoom has to send it again."""
 
 
-class _Waiting:
-    """One request's event, and the latch it waits on."""
+class Delivery(NamedTuple):
+    """One believed delivery, ready to be kept."""
 
-    __slots__ = ("envelope", "error", "is_kept", "latch", "leads", "received_at", "tracking_id")
+    envelope: Envelope
+    received_at: datetime
+    tracking_id: str | None
 
-    def __init__(self, envelope: Envelope, received_at: datetime, tracking_id: str | None) -> None:
-        self.envelope = envelope
-        self.received_at = received_at
-        self.tracking_id = tracking_id
-        self.latch = threading.Lock()
-        self.latch.acquire()
-        self.is_kept = False
-        self.leads = False
+
+class Ticket:
+    """A delivery that waits for its commit. `tell` is called once, by the keeper's thread, with all of a group."""
+
+    __slots__ = ("delivery", "error", "expires", "tell")
+
+    def __init__(self, delivery: Delivery, tell: Callable[[Sequence[Ticket]], None]) -> None:
+        self.delivery = delivery
+        self.tell = tell
+        self.expires = time.monotonic() + ACK_SECONDS_MAX
         self.error: Exception | None = None
 
 
 class Keeper:
-    """Keeps events of one process. Safe to call from many threads."""
+    """Keeps the deliveries of one process. Safe to call from many threads."""
 
     def __init__(
         self, database: Database, *, when_kept: Callable[[], None], group_events: int = GROUP_EVENTS_MAX
@@ -54,74 +58,82 @@ class Keeper:
         self._database = database
         self._when_kept = when_kept
         self._group_events = group_events
-        self._guard = threading.Lock()
-        self._queue: deque[_Waiting] = deque()
-        self._is_led = False
+        self._changed = threading.Condition()
+        self._queue: deque[Ticket] = deque()
+        self._committing: list[Ticket] = []
+        self._thread: threading.Thread | None = None
+        self._is_closing = False
         self._last_id = 0
 
     def keep(self, envelope: Envelope, received_at: datetime, tracking_id: str | None = None) -> None:
         """Return once the event is committed. Raises NotKept when that did not happen within ACK_SECONDS_MAX."""
-        waiting = _Waiting(envelope, received_at, tracking_id)
-        deadline = time.monotonic() + ACK_SECONDS_MAX
-        with self._guard:
-            self._queue.append(waiting)
-            leads = not self._is_led
-            self._is_led = True
-        if not leads and not waiting.latch.acquire(timeout=ACK_SECONDS_MAX):
-            self._give_up(waiting)
-        if leads or waiting.leads:
-            self._lead(waiting, deadline)
-        if not waiting.is_kept:
-            raise NotKept(str(waiting.error or "the store did not answer in time")) from waiting.error
+        done = threading.Event()
+        ticket = Ticket(Delivery(envelope, received_at, tracking_id), lambda _tickets: done.set())
+        self.submit(ticket)
+        if not done.wait(ACK_SECONDS_MAX):
+            raise NotKept("the store did not answer in time")
+        if ticket.error is not None:
+            raise NotKept(str(ticket.error)) from ticket.error
 
-    def _give_up(self, waiting: _Waiting) -> None:
-        """Leave the queue, unless the event is being committed or the lead has just arrived."""
-        with self._guard:
-            if waiting in self._queue and not waiting.leads:
-                self._queue.remove(waiting)
+    def submit(self, ticket: Ticket) -> None:
+        """Let a delivery wait for the next group; returns at once."""
+        with self._changed:
+            self._queue.append(ticket)
+            if self._thread is None:  # not before the first: the process may still fork
+                self._thread = threading.Thread(target=self._serve, name="keeper", daemon=True)
+                self._thread.start()
+            self._changed.notify()
 
-    def _lead(self, own: _Waiting, deadline: float) -> None:
-        """Commit group after group until the own event is in one, then pass the lead on."""
-        try:
-            while not own.is_kept and own.error is None and time.monotonic() < deadline:
-                self._commit(self._next_group())
-        finally:
-            with self._guard:
-                if own in self._queue:
-                    self._queue.remove(own)
-                if self._queue:
-                    heir = self._queue[0]
-                    heir.leads = True
-                    heir.latch.release()
-                else:
-                    self._is_led = False
+    def close(self) -> None:
+        """Commit what waits, and end."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(ACK_SECONDS_MAX)
 
-    def _next_group(self) -> list[_Waiting]:
-        group: list[_Waiting] = []
-        size = 0
-        with self._guard:
+    def _serve(self) -> None:
+        while group := self._next_group():
+            self._commit(group)
+            for tell, tickets in _by_listener(group):
+                tell(tickets)
+            if any(ticket.error is None for ticket in group):
+                self._when_kept()
+            with self._changed:
+                self._committing = []
+
+    def _next_group(self) -> list[Ticket]:
+        """Wait for deliveries and take them; empty when there will be no more."""
+        with self._changed:
+            while not self._queue:
+                if self._is_closing:
+                    return []
+                self._changed.wait()
+            group: list[Ticket] = []
+            size, now = 0, time.monotonic()
             while self._queue and len(group) < self._group_events and size < GROUP_BYTES_MAX:
-                group.append(self._queue.popleft())
-                size += len(group[-1].envelope.body)
-        return group
+                ticket = self._queue.popleft()
+                if ticket.expires > now or not self._queue:  # one nobody waits for any more will be sent again
+                    group.append(ticket)
+                    size += len(ticket.delivery.envelope.body)
+            self._committing = group
+            return group
 
-    def _commit(self, group: Sequence[_Waiting]) -> None:
+    def _commit(self, group: Sequence[Ticket]) -> None:
         try:
             self._keep_with_new_ids(group)
         except (SQLAlchemyError, OSError) as error:
             if len(group) > 1 and not is_infrastructure_failure(error):
-                for waiting in group:  # one that the database refuses must not take its neighbours with it
-                    self._commit([waiting])
+                for ticket in group:  # one that the database refuses must not take its neighbours with it
+                    self._commit([ticket])
                 return
-            self._finish(group, error)
-            return
-        self._finish(group, None)
-        self._when_kept()
+            for ticket in group:
+                ticket.error = error
 
-    def _keep_with_new_ids(self, group: Sequence[_Waiting]) -> None:
+    def _keep_with_new_ids(self, group: Sequence[Ticket]) -> None:
         for attempt in range(1, ID_ATTEMPTS_MAX + 1):
             try:
-                keep(self._database, [self._arrival(waiting) for waiting in group])
+                keep(self._database, [self._arrival(ticket.delivery) for ticket in group])
                 return
             except IntegrityError:  # another process accepted an event in the same microsecond
                 if attempt == ID_ATTEMPTS_MAX:
@@ -130,15 +142,15 @@ class Keeper:
                 if attempt > 1 or not error.connection_invalidated:
                     raise
 
-    def _arrival(self, waiting: _Waiting) -> Arrival:
-        """Number an event in order of arrival; only the leader calls this, so ids of one process never repeat."""
+    def _arrival(self, delivery: Delivery) -> Arrival:
+        """Number an event in order of arrival; one thread does, so ids of one process never repeat."""
         self._last_id = max(self._last_id + 1, int(datetime.now(UTC).timestamp() * 1_000_000))
-        return Arrival(self._last_id, waiting.envelope, waiting.received_at, waiting.tracking_id)
+        return Arrival(self._last_id, *delivery)
 
-    @staticmethod
-    def _finish(group: Sequence[_Waiting], error: Exception | None) -> None:
-        for waiting in group:
-            waiting.is_kept = error is None
-            waiting.error = error
-            if not waiting.leads:
-                waiting.latch.release()
+
+def _by_listener(group: Sequence[Ticket]) -> list[tuple[Callable[[Sequence[Ticket]], None], list[Ticket]]]:
+    """The tickets of a group by whom to tell: the event loop is told once for all of its own."""
+    listeners: dict[int, tuple[Callable[[Sequence[Ticket]], None], list[Ticket]]] = {}
+    for ticket in group:
+        listeners.setdefault(id(ticket.tell), (ticket.tell, []))[1].append(ticket)
+    return list(listeners.values())

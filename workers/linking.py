@@ -32,6 +32,9 @@ RESTART_AFTER_END_MAX = timedelta(minutes=10)  # this soon, once the planned end
 LATE_MAX = timedelta(minutes=60)  # and not later than this after the planned end
 ENDED_BEFORE_MAX = timedelta(minutes=5)  # an instance over this long before the planned start was a try-out
 ENDED_BEFORE_WITH_PEOPLE_MAX = timedelta(minutes=30)  # unless people who had registered were in it already
+DROPPED_MIN = timedelta(minutes=5)  # an instance that ended this long before the planned end was cut short
+LATE_UNHELD_MAX = timedelta(hours=2)  # how late after the planned end an occurrence may begin, if people are there
+RUN_MAX = timedelta(hours=12)  # how far back the start of another instance can tell the end of one
 SINGLE_EARLY_MAX = timedelta(hours=3)
 SINGLE_LATE_MAX = timedelta(hours=12)
 VOTES_REACH_EARLY = timedelta(hours=3)  # how far outside the schedule people can show that it was their occurrence
@@ -42,6 +45,7 @@ VOTES_MIN = 2  # one person may be at the wrong door
 VOTES_DOMINANCE = 2  # times as many as for any other occurrence
 VOTERS_TO_CONTRADICT = 3  # that many are needed to contradict a schedule that some of them support
 OVERLAP_DOMINANCE = 2
+OVERLAP_OVERWHELMING = 4  # times as long as through any other: then the nearness of the start does not matter
 DURATION_DEFAULT_MINUTES = 60
 CANDIDATES_SHOWN_MAX = 5
 
@@ -147,7 +151,7 @@ def decide(
         )
     if zoom is not None:
         return Decision(zoom.occurrence_id, LinkState.CONFIRMED, {"rule": "stated", "zoom": _shown(zoom)})
-    type_ = meeting.type if meeting.type is not None else instance.type
+    type_ = instance.type if instance.type is not None else meeting.type  # later edits do not rewrite the past
     if type_ in NO_SCHEDULE_TYPES:
         return Decision(
             instance.uuid, LinkState.CONFIRMED, {"rule": "only", "reason": "the meeting has no fixed schedule"}
@@ -168,6 +172,8 @@ def _decide_single(instance: RunInstance, meeting: MeetingFacts) -> Decision:
         return Decision(SINGLE_OCCURRENCE, LinkState.CONFIRMED, evidence)
     window = _Window.of(planned, instance, meeting)
     is_over_before = instance.ended_at is not None and instance.ended_at < window.start - CLOSE
+    if instance.ended_at is None and instance.started_at < window.start - CLOSE:
+        is_over_before = any(instance.started_at < other.started_at < window.end for other in meeting.instances)
     if is_over_before or not window.start - SINGLE_EARLY_MAX <= instance.started_at <= window.end + SINGLE_LATE_MAX:
         evidence |= {
             "reason": "the meeting has a single session, and this running was not at its time",
@@ -181,8 +187,11 @@ def _decide_single(instance: RunInstance, meeting: MeetingFacts) -> Decision:
 
 
 def _decide_by_observation(instance: RunInstance, meeting: MeetingFacts, seen: Seen) -> Decision:
+    instance = _bounded(instance, meeting)
     windows = _windows(instance, meeting)
-    voters = telling_voters(seen.voters, meeting.registration_type, {window.occurrence_id for window in windows})
+    voters = telling_voters(
+        seen.voters, meeting.registration_type, {window.occurrence_id: window for window in windows}
+    )
     votes = count_votes(voters)
     due, reason = due_by_schedule(instance, meeting, windows, seen)
     due_windows = [window for window in windows if window.occurrence_id in due]
@@ -194,7 +203,7 @@ def _decide_by_observation(instance: RunInstance, meeting: MeetingFacts, seen: S
         "voters": len(voters),
         "candidates": _candidates(instance, windows, due, votes),
     }
-    against = _contradicts(voters, due_windows)
+    against = _contradicts(voters, due_windows, seen.registrants - len(voters))
     if against is not None:
         text = f"{votes[against]} people registered for {against} were in it, and the schedule says otherwise"
         return Decision(None, LinkState.CONFLICT, evidence | {"rule": "registrants against schedule", "reason": text})
@@ -206,6 +215,18 @@ def _decide_by_observation(instance: RunInstance, meeting: MeetingFacts, seen: S
             return Decision(due[0], LinkState.OBSERVED, evidence | {"rule": "registrants and schedule"})
         return Decision(due[0], LinkState.INFERRED, evidence)
     return Decision(None, LinkState.AMBIGUOUS if due else LinkState.UNSCHEDULED, evidence)
+
+
+def _bounded(instance: RunInstance, meeting: MeetingFacts) -> RunInstance:
+    """The instance, ended by the start of the next one where its own end was never reported: no room runs twice."""
+    if instance.ended_at is not None:
+        return instance
+    later = [
+        other.started_at
+        for other in meeting.instances
+        if timedelta(0) < other.started_at - instance.started_at <= RUN_MAX
+    ]
+    return replace(instance, ended_at=min(later)) if later else instance
 
 
 def _windows(instance: RunInstance, meeting: MeetingFacts) -> list[_Window]:
@@ -239,7 +260,9 @@ def known_schedule(statements: Sequence[Statement], moment: datetime) -> dict[st
     return planned
 
 
-def telling_voters(voters: Sequence[Voter], registration_type: int | None, planned: set[str]) -> list[Voter]:
+def telling_voters(
+    voters: Sequence[Voter], registration_type: int | None, planned: Mapping[str, _Window]
+) -> list[Voter]:
     """Those people, once each, whose registration tells the planned occurrences apart, with what it says of them.
 
     Registration type 1 admits to all of them whatever the list says; so does a list of every planned occurrence. What
@@ -249,10 +272,15 @@ def telling_voters(voters: Sequence[Voter], registration_type: int | None, plann
         return []
     telling = []
     for voter in {voter.registrant_id: voter for voter in voters}.values():
-        named = voter.occurrence_ids & planned if planned else voter.occurrence_ids
-        if named and not (len(planned) > 1 and planned <= named):
+        named = voter.occurrence_ids & planned.keys() if planned else voter.occurrence_ids
+        if named and not (len(planned) > 1 and _open_at(planned, voter.since) <= named):
             telling.append(replace(voter, occurrence_ids=named))
     return telling
+
+
+def _open_at(planned: Mapping[str, _Window], moment: datetime | None) -> set[str]:
+    """What there was to choose from when somebody registered: what was not over."""
+    return {name for name, window in planned.items() if moment is None or window.end > moment}
 
 
 def count_votes(voters: Iterable[Voter]) -> Counter[str]:
@@ -276,7 +304,7 @@ def _favourite(voters: Sequence[Voter], due: Sequence[_Window], in_reach: set[st
     return ranked[0][0]
 
 
-def _contradicts(voters: Sequence[Voter], due: Sequence[_Window]) -> str | None:
+def _contradicts(voters: Sequence[Voter], due: Sequence[_Window], for_all: int) -> str | None:
     """The occurrence that the people name instead of what was due; None when they do not speak against it.
 
     Only people who registered when what was due could be chosen are asked. Where none of them names it, two are
@@ -288,9 +316,10 @@ def _contradicts(voters: Sequence[Voter], due: Sequence[_Window]) -> str | None:
     others = sorted(((count, name) for name, count in votes.items() if name not in names), reverse=True)
     if not due or not others or others[0][0] < VOTES_MIN:
         return None
-    supported = max(votes[name] for name in names)
+    supported = max(votes[name] for name in names) + for_all
     count, name = others[0]
-    is_most = len(asked) >= VOTERS_TO_CONTRADICT and 3 * count >= 2 * len(asked) and 2 * supported <= len(asked)
+    total = len(asked) + for_all
+    is_most = total >= VOTERS_TO_CONTRADICT and 3 * count >= 2 * total and 2 * supported <= total
     return name if supported == 0 or is_most else None
 
 
@@ -311,9 +340,9 @@ def due_by_schedule(
     if not opened:
         if tried_out:
             return [], "it was over before one was due"
-        return _due_though_none_was(instance, meeting, windows)
+        return _due_though_none_was(instance, meeting, windows, seen)
     if len(opened) == 1:
-        return _checked_by_overlap(instance, opened[0], windows)
+        return _checked_by_overlap(instance, meeting, opened[0], windows)
     return _choose(instance, meeting, opened)
 
 
@@ -324,20 +353,40 @@ def _was_over_before(instance: RunInstance, window: _Window, seen: Seen) -> bool
 
 
 def _due_though_none_was(
-    instance: RunInstance, meeting: MeetingFacts, windows: Sequence[_Window]
+    instance: RunInstance, meeting: MeetingFacts, windows: Sequence[_Window], seen: Seen
 ) -> tuple[list[str], str]:
-    """It began outside every window: as a restart of what had overrun, or long before and then ran through one."""
+    """It began outside every window: long before one and ran through it, as a restart, or late, with its people."""
     ran_through = [window for window in windows if window.overlap(instance) * 2 >= window.length]
     if len(ran_through) == 1:
         return [ran_through[0].occurrence_id], "it began long before, and ran through its time"
     before = _running_before(instance, meeting)
     if before is not None and before.ended_at is not None:
-        is_soon = instance.started_at - before.ended_at <= RESTART_AFTER_END_MAX
-        due, _ = due_by_schedule(before, meeting, windows) if is_soon else ([], "")
-        restarted = [w for w in windows if due == [w.occurrence_id] and instance.started_at <= w.end + LATE_MAX]
+        gap = instance.started_at - before.ended_at
+        due, _ = due_by_schedule(before, meeting, windows)
+        restarted = [
+            w
+            for w in windows
+            if due == [w.occurrence_id]
+            and instance.started_at <= w.end + LATE_MAX
+            and (gap <= RESTART_AFTER_END_MAX or before.ended_at < w.end - DROPPED_MIN)
+        ]
         if restarted:
             return due, "it began right after another instance of the same occurrence ended"
+    late = [w for w in windows if w.end <= instance.started_at <= w.end + LATE_UNHELD_MAX]
+    if len(late) == 1 and seen.registrants >= VOTES_MIN and not _was_held(late[0], instance, meeting):
+        return [late[0].occurrence_id], "it began late, registrants were in it, and its occurrence was not held before"
     return [], "none was due when it started"
+
+
+def _had_been_held_to_its_end(instance: RunInstance, meeting: MeetingFacts, window: _Window) -> bool:
+    """Whether another instance ran through half of it and ended about its planned end, before this one began."""
+    return any(
+        other.ended_at is not None
+        and window.end - CLOSE <= other.ended_at <= instance.started_at
+        and 2 * window.overlap(other) >= window.length
+        for other in meeting.instances
+        if other.uuid != instance.uuid and not other.is_practice
+    )
 
 
 def _running_before(instance: RunInstance, meeting: MeetingFacts) -> RunInstance | None:
@@ -354,14 +403,19 @@ def _running_before(instance: RunInstance, meeting: MeetingFacts) -> RunInstance
     return max(earlier, key=lambda found: (found[0], found[1], found[2].uuid))[2] if earlier else None
 
 
-def _checked_by_overlap(instance: RunInstance, only: _Window, windows: Sequence[_Window]) -> tuple[list[str], str]:
+def _checked_by_overlap(
+    instance: RunInstance, meeting: MeetingFacts, only: _Window, windows: Sequence[_Window]
+) -> tuple[list[str], str]:
     """One was due when it started; unless it then ran through the time of another one rather than through this."""
     others = [
         window
         for window in windows
         if window is not only
         and window.overlap(instance) * 2 >= window.length
-        and window.overlap(instance) > OVERLAP_DOMINANCE * only.overlap(instance)
+        and (
+            window.overlap(instance) > OVERLAP_DOMINANCE * only.overlap(instance)
+            or not any(window.is_open_at(o.started_at) for o in meeting.instances if o.started_at > instance.started_at)
+        )
     ]
     if others:
         ids = [only.occurrence_id, *(window.occurrence_id for window in others)]
@@ -388,7 +442,9 @@ def _choose(instance: RunInstance, meeting: MeetingFacts, opened: Sequence[_Wind
         return ids, "several were due when it started"
     ranked = sorted(opened, key=lambda window: window.overlap(instance), reverse=True)
     first, second = ranked[0], ranked[1]
-    if first.overlap(instance) > OVERLAP_DOMINANCE * second.overlap(instance) and (first in close or not close):
+    is_overwhelming = first.overlap(instance) > OVERLAP_OVERWHELMING * second.overlap(instance)
+    is_longer = first.overlap(instance) > OVERLAP_DOMINANCE * second.overlap(instance)
+    if is_overwhelming or (is_longer and (first in close or not close)):
         return [first.occurrence_id], "several were due, and it ran through the time of one"
     return ids, "several were due when it started"
 
@@ -408,6 +464,7 @@ def _in_reach(
         window.occurrence_id
         for window in windows
         if window.start - VOTES_REACH_EARLY <= instance.started_at <= window.end + VOTES_REACH_LATE
+        and not (instance.started_at >= window.end and _had_been_held_to_its_end(instance, meeting, window))
         and not (instance.ended_at is not None and instance.ended_at < window.start - ENDED_BEFORE_WITH_PEOPLE_MAX)
     }
     return reached | _moved_informally(instance, meeting, windows, voters)
@@ -424,8 +481,17 @@ def _moved_informally(
         if window.end < instance.started_at <= window.end + VOTES_REACH_UNHELD
         and len(voters) >= VOTERS_TO_MOVE
         and 10 * votes[window.occurrence_id] >= 9 * len(voters)
-        and not any(window.is_open_at(other.started_at) for other in meeting.instances if other.uuid != instance.uuid)
+        and not _was_held(window, instance, meeting)
     }
+
+
+def _was_held(window: _Window, instance: RunInstance, meeting: MeetingFacts) -> bool:
+    """Whether another instance ran through half of an occurrence's planned time."""
+    return any(
+        2 * window.overlap(other) >= window.length
+        for other in meeting.instances
+        if other.uuid != instance.uuid and not other.is_practice
+    )
 
 
 def _candidates(

@@ -126,8 +126,9 @@ class Doorbell:
         if self._thread is None:
             with self._guard:
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._serve, name="doorbell", daemon=True)
-                    self._thread.start()
+                    thread = threading.Thread(target=self._serve, name="doorbell", daemon=True)
+                    thread.start()
+                    self._thread = thread
 
     def close(self) -> None:
         """Stop ringing."""

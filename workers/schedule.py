@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
@@ -142,7 +142,7 @@ def occurrence_rows(
     for instance in instances:
         if instance.get("occurrence_id") is not None:
             held.setdefault(instance["occurrence_id"], []).append(instance)
-    planned = _planned_now(meeting, statements)
+    planned = _planned_now(meeting, statements, held.keys())
     for occurrence_id in sorted(held.keys() - planned.keys()):  # Zoom never told when it was planned
         status = AVAILABLE if meeting.get("type") in NO_SCHEDULE_TYPES else UNKNOWN
         planned[occurrence_id] = Planned(occurrence_id, None, None, status, None)
@@ -162,14 +162,21 @@ def occurrence_rows(
     ]
 
 
-def _planned_now(meeting: Mapping[str, Any], statements: Iterable[Statement]) -> dict[str, Planned]:
-    """What is planned. Zoom names no occurrence where there is one session, and plans none where no time is fixed."""
+def _planned_now(
+    meeting: Mapping[str, Any], statements: Iterable[Statement], held: Collection[str]
+) -> dict[str, Planned]:
+    """What is planned. Zoom names no occurrence where there is one session, and plans none where no time is fixed.
+
+    Of a series that lost its fixed times the dates stay that were held while it had them.
+    """
     planned = schedule_at(statements)
     single = planned.pop(SINGLE_OCCURRENCE, None)
     if meeting.get("type") in SINGLE_SESSION_TYPES:
         start, duration = meeting.get("scheduled_start"), meeting.get("duration_minutes")
         return {SINGLE_OCCURRENCE: single or Planned(SINGLE_OCCURRENCE, start, duration, AVAILABLE, start)}
-    return {} if meeting.get("type") in NO_SCHEDULE_TYPES else planned
+    if meeting.get("type") in NO_SCHEDULE_TYPES:
+        return {occurrence_id: occurrence for occurrence_id, occurrence in planned.items() if occurrence_id in held}
+    return planned
 
 
 def _as_held(instances: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from typing import Any
 
 from flask import Flask, Response, abort, request
 
-from joinlog.front import Front
 from joinlog.lifetime import dies_with
 from schema.settings import read_settings
 from tests.bench.processes import Service, free_port, settings
+from webhook.front import Front
 
 TEXTBOOK_QUEUE = "textbook"
 

@@ -184,8 +184,8 @@ def test_connect_page_turns_green_when_zoom_validates(stage: Stage, eye: Eye) ->
 def looks(request: pytest.FixtureRequest, browser: Browser, told: Stage) -> Iterator[Page]:
     """A page in one of the looks; `bypass_csp` lets axe in, which the pages themselves would not."""
     size = {"viewport": {"width": 360, "height": 760}} if request.param == "phone" else {}
-    scheme = "dark" if request.param == "dark" else "light"
-    context = browser.new_context(**{**LIGHT, **size}, color_scheme=scheme, bypass_csp=True)
+    scheme = {"color_scheme": "dark" if request.param == "dark" else "light"}
+    context = browser.new_context(**{**LIGHT, **size, **scheme}, bypass_csp=True)
     page = context.new_page()
     page.goto(told.link(told.grant()))
     page.wait_for_url(f"{told.url}/")

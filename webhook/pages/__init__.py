@@ -10,6 +10,7 @@ from schema.settings import Settings
 from schema.store.database import Database
 from schema.store.pages.marker import CommitMarker
 from webhook.access import guard_pages
+from webhook.keeper import NotKept
 from webhook.pages import connect, exports, health, inbox, instance, live, meeting
 from webhook.pages.fragments import Fragments
 from webhook.pages.showing import prepare_templates
@@ -56,5 +57,6 @@ def add_pages(app: Flask, settings: Settings, database: Database) -> None:
         return render_template("error.html", error=error), error.code or 500
 
     @app.errorhandler(SQLAlchemyError)
-    def say_that_it_is_busy(_error: SQLAlchemyError) -> tuple[str, int]:
+    @app.errorhandler(NotKept)
+    def say_that_it_is_busy(_error: Exception) -> tuple[str, int]:
         return render_template("error.html", error=None), 503

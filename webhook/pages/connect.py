@@ -8,7 +8,8 @@ from flask import Blueprint, current_app, render_template, request
 
 from schema.settings import Settings
 from schema.store.database import Database
-from schema.store.health import read_inbox_health, read_validations
+from schema.store.health import read_validations
+from schema.store.pages.events import read_last_received
 from webhook.access import whole_only
 from workers.projection import PROJECTIONS
 
@@ -32,7 +33,7 @@ def connect() -> str:
     database: Database = parts["database"]
     with database.read() as connection:
         validations = read_validations(connection)
-        last = read_inbox_health(connection).last_received_at
+        last = read_last_received(connection)
     known = {
         "validated_at": validations[0][1] if validations else None,
         "last_received_at": last,

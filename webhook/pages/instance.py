@@ -15,10 +15,11 @@ from schema.store.pages.events import Wanted, read_events_before
 from schema.store.pages.instances import StayRow, by_person, read_diary, read_said, read_stay_rows
 from schema.store.pages.lines import INT64_MAX
 from schema.store.pages.meetings import (
+    Date,
     InstanceRow,
     OccurrenceRow,
+    read_dates,
     read_instance,
-    read_meeting,
     read_occurrences,
 )
 from schema.store.pages.running import read_stays
@@ -34,7 +35,7 @@ EVENTS_SHOWN = 50
 DIARY_SHOWN = 20
 REASON_CHARACTERS_MAX = 500
 NAME_CHARACTERS_MAX = 80
-PART_REST_SECONDS = 1.0
+PART_REST_SECONDS = 2.0
 TAKE_BACK = "-"  # the occurrence a form names to take an operator's word back
 
 blueprint = Blueprint("instance", __name__)
@@ -71,8 +72,8 @@ def instance(account: str, part: str) -> str | Response:
     if "HX-Request" in request.headers:
         return fragment_answer(shown)
     with _database().read() as connection:
-        occurrences = _occurrences(connection, row) if granted().decides else []
-    return render_template("instance.html", instance=row, part=shown, occurrences=occurrences)
+        dates = _dates(connection, row) if granted().decides else []
+    return render_template("instance.html", instance=row, part=shown, occurrences=dates)
 
 
 @blueprint.get("/instance/<account>/<part>/curve.json")
@@ -95,7 +96,7 @@ def decide(account: str, part: str) -> Response:
         abort(400, f"Say why, in at most {REASON_CHARACTERS_MAX} characters: whoever reads it later will want to know.")
     if occurrence_id != TAKE_BACK:
         with _database().read() as connection:
-            if occurrence_id not in {one.occurrence_id for one in _occurrences(connection, row)}:
+            if occurrence_id not in {date.occurrence_id for date in _dates(connection, row)}:
                 abort(400, "The meeting has no such occurrence.")
     now = datetime.now(UTC)
     link = f"link {granted().link_id}"
@@ -124,8 +125,15 @@ def found_instance(account: str, part: str) -> InstanceRow:
     return row
 
 
-def _occurrences(connection: Connection, row: InstanceRow) -> list[OccurrenceRow]:
-    return [] if row.meeting_id is None else read_occurrences(connection, row.account_id, row.meeting_id)
+def _dates(connection: Connection, row: InstanceRow) -> list[Date]:
+    return [] if row.meeting_id is None else read_dates(connection, row.account_id, row.meeting_id)
+
+
+def _occurrence(connection: Connection, row: InstanceRow) -> OccurrenceRow | None:
+    if row.meeting_id is None or row.occurrence_id is None:
+        return None
+    found = read_occurrences(connection, row.account_id, row.meeting_id, row.occurrence_id)
+    return found[0] if found else None
 
 
 def _render(row: InstanceRow) -> str:
@@ -133,8 +141,8 @@ def _render(row: InstanceRow) -> str:
     with _database().read() as connection:
         stays = read_stay_rows(connection, row.account_id, row.uuid)
         points = curve_of(read_stays(connection, row.account_id, row.uuid), row.ended_at or now)
-        meeting = read_meeting(connection, row.account_id, row.meeting_id) if row.meeting_id is not None else None
-        occurrences = _occurrences(connection, row)
+        occurrence = _occurrence(connection, row)
+        dates = _dates(connection, row)
         diary = read_diary(connection, row.account_id, row.uuid, DIARY_SHOWN)
         said = read_said(connection, row.account_id, row.uuid)
         wanted = Wanted(uuid=row.uuid, account_id=row.account_id)
@@ -143,9 +151,8 @@ def _render(row: InstanceRow) -> str:
     return render_template(
         "instance_part.html",
         instance=row,
-        meeting=meeting,
-        occurrence=next((one for one in occurrences if one.occurrence_id == row.occurrence_id), None),
-        starts={one.occurrence_id: one.scheduled_start for one in occurrences},
+        occurrence=occurrence,
+        starts={date.occurrence_id: date.scheduled_start for date in dates},
         evidence=read_evidence(row),
         people=people[:PEOPLE_SHOWN],
         people_total=len(people),

@@ -25,8 +25,7 @@ from webhook.pages.fragments import Fragments
 from webhook.pages.showing import fragment_answer, read_account
 
 MEETINGS_SHOWN = 50
-GRID_REST_SECONDS = 2.0
-OCCURRENCES_CANDIDATES_MAX = 200
+GRID_REST_SECONDS = 3.0  # its numbers are the dearest query of the pages
 
 blueprint = Blueprint("meeting", __name__)
 

@@ -50,6 +50,14 @@ class OccurrenceRow(NamedTuple):
     moves: int | None = None
 
 
+class Date(NamedTuple):
+    """One occurrence as the schedule has it, without its numbers."""
+
+    occurrence_id: str
+    scheduled_start: datetime | None
+    status: str | None
+
+
 class InstanceRow(NamedTuple):
     """One instance of a meeting."""
 
@@ -112,16 +120,25 @@ def read_meetings(
     return [_meeting(row) for row in run(connection, query, (*values, limit))]
 
 
-def read_occurrences(connection: Connection, account_id: str, meeting_id: int) -> list[OccurrenceRow]:
-    """Every occurrence of a meeting with its numbers, by planned start."""
-    rows = run(connection, f"SELECT {_REPORT} FROM occurrence_report {_OF_MEETING}", (account_id, meeting_id))
+def read_dates(connection: Connection, account_id: str, meeting_id: int) -> list[Date]:
+    """Every occurrence of a meeting, by planned start."""
+    query = f"SELECT {', '.join(Date._fields)} FROM occurrence {_OF_MEETING}"
+    rows = [Date(*row) for row in run(connection, query, (account_id, meeting_id))]
+    dates = [row._replace(scheduled_start=as_moment(row.scheduled_start)) for row in rows]
+    return sorted(dates, key=lambda date: (when(date.scheduled_start), date.occurrence_id))
+
+
+def read_occurrences(
+    connection: Connection, account_id: str, meeting_id: int, occurrence_id: str | None = None
+) -> list[OccurrenceRow]:
+    """Every occurrence of a meeting (or just this one) with its numbers, by planned start."""
+    condition, values = _OF_MEETING, [account_id, meeting_id]
+    if occurrence_id is not None:
+        condition, values = f"{condition} AND occurrence_id = ?", [*values, occurrence_id]
+    rows = run(connection, f"SELECT {_REPORT} FROM occurrence_report {condition}", values)
     beside = {
         row[0]: (as_moment(row[1]), row[2])
-        for row in run(
-            connection,
-            f"SELECT occurrence_id, original_start, moves FROM occurrence {_OF_MEETING}",
-            (account_id, meeting_id),
-        )
+        for row in run(connection, f"SELECT occurrence_id, original_start, moves FROM occurrence {condition}", values)
     }
     found = []
     for row in rows:

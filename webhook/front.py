@@ -3,7 +3,7 @@
 Granian's WSGI mode gives a request a thread as soon as its headers are there, and has no limit on how long a body may
 take: as many unsigned requests as there are threads, each with one byte of its body missing, stopped the web process
 for good (measured). So bodies are read here, on the event loop, within BODY_SECONDS_MAX, and a thread is taken only
-for a request that is complete.
+for a request that is complete. A delivery of Zoom's takes none at all: it is believed here and kept at the desk.
 https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
 """
 
@@ -17,7 +17,9 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from webhook.intake import BODY_BYTES_MAX
+from webhook.desk import Desk
+from webhook.intake import BODY_BYTES_MAX, URL_VALIDATION, Answer, Intake, kept, not_kept, refuse_form
+from webhook.keeper import NotKept
 
 BODY_SECONDS_MAX = 5.0  # Zoom's arrive with the headers, and Zoom waits 3 s for the answer
 SMALL_BYTES_MAX = 64 * 1024  # bodies up to here are not counted: all connections together cannot hold much of them
@@ -38,20 +40,38 @@ class _Refused(Exception):
 
 
 class Front:
-    """Serves a WSGI application to granian's RSGI interface, with `threads` requests inside at the same moment."""
+    """Serves a WSGI application to granian's RSGI interface, with `threads` requests inside at the same moment.
 
-    def __init__(self, application: Wsgi, threads: int) -> None:
+    With an `intake`, POST `intake_path` is answered without the application.
+    """
+
+    def __init__(
+        self,
+        application: Wsgi,
+        threads: int,
+        *,
+        intake: Intake | None = None,
+        desk: Desk | None = None,
+        intake_path: str = "",
+    ) -> None:
         self._application = application
+        self._intake = intake
+        self._desk = desk
+        self._intake_path = intake_path
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
         self._held_bytes = 0
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Called by granian before the first request."""
         self._loop = loop
+        if self._desk is not None:
+            self._desk.open(loop)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Called by granian after the last request."""
         self._pool.shutdown(wait=False)
+        if self._desk is not None:
+            self._desk.close()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer one request."""
@@ -60,8 +80,31 @@ class Front:
         except _Refused as refused:
             protocol.response_str(refused.status, _CLOSE, f"{refused.text}\n")
             return
+        if self._intake is not None and scope.path == self._intake_path and scope.method == "POST":
+            answer = await self._take(self._intake, scope.headers, body)
+            protocol.response_bytes(int(answer.status[:3]), list(answer.headers), answer.body)
+            return
         status, headers, content = await self._loop.run_in_executor(self._pool, self._call, environ_of(scope, body))
         protocol.response_bytes(status, headers, content)
+
+    async def _take(self, intake: Intake, headers: Any, body: bytes) -> Answer:
+        """Answer a delivery as `Intake.answer` does, but wait for its commit on the event loop."""
+        refusal = refuse_form("POST", headers.get("content-type") or "")
+        if refusal is not None:
+            return refusal
+        signature, timestamp = headers.get("x-zm-signature"), headers.get("x-zm-request-timestamp")
+        if URL_VALIDATION.encode() in body:  # rare, and noted in the database: that is for a thread
+            believed = await self._loop.run_in_executor(self._pool, intake.believe, signature, timestamp, None, body)
+        else:
+            believed = intake.believe(signature, timestamp, headers.get("x-zm-trackingid"), body)
+        if isinstance(believed, Answer):
+            return believed
+        assert self._desk is not None
+        try:
+            await self._desk.keep(believed)
+        except NotKept as error:
+            return not_kept(error.__cause__ or error)
+        return kept()
 
     async def _read(self, scope: Any, protocol: Any) -> bytes:
         """The whole body. Raises _Refused when it is too large, too slow or broken off."""

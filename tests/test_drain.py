@@ -291,7 +291,7 @@ def test_workers_in_one_process_apply_every_event_exactly_once(
 
 
 def test_the_diary_ends_with_the_decision_that_stands_however_workers_overlap(postgres_database: Database) -> None:
-    """One worker looks at the clock and waits for the meeting; another one decides meanwhile; then the first decides."""
+    """One worker looks at the clock and then has to wait; another one decides meanwhile; then the first decides."""
     take(postgres_database, story.started(60))
     word = {"id": story.meeting_id, "uuid": "run-1==", "occurrence_id": "2", "by": "mara", "because": "told"}
     payload = {"account_id": story.account, "object": word}

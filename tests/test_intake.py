@@ -34,6 +34,7 @@ def open_app(database_url: str, **more: Any) -> Flask:
 
 
 def close_app(app: Flask) -> None:
+    app.extensions["joinlog"]["keeper"].close()
     app.extensions["joinlog"]["doorbell"].close()
     app.extensions["joinlog"]["database"].close()
     logging.getLogger().handlers.clear()

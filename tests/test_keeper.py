@@ -252,7 +252,9 @@ def test_a_writer_that_holds_a_sqlite_file_is_answered_before_zoom_has_gone(sqli
         other.execute("ROLLBACK")
         other.close()
     assert max(waits) < ANSWER_SECONDS_MAX
-    assert one(sqlite_database, "SELECT count(*) AS n FROM inbox_event") == {"n": 0}
+    # What was answered 503 may still be kept, if its commit was on the way: Zoom sends it again, and it is one event.
+    kept = one(sqlite_database, "SELECT count(*) AS n FROM inbox_event")["n"]
+    assert kept <= 1
 
 
 def test_a_lock_that_somebody_holds_on_postgres_is_answered_before_zoom_has_gone(postgres_database: Database) -> None:
@@ -277,7 +279,7 @@ def test_after_an_outage_the_next_event_is_kept(database: Database, monkeypatch:
     assert one(database, "SELECT count(*) AS n FROM inbox_event") == {"n": 1}
 
 
-def test_a_failure_nobody_expected_leaves_nobody_waiting(
+def test_after_a_failure_nobody_expected_the_next_event_is_kept(
     sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = Keeper(sqlite_database, when_kept=lambda: None)
@@ -293,8 +295,10 @@ def test_a_failure_nobody_expected_leaves_nobody_waiting(
         monkeypatch.setattr(keeper_module, "keep", _overflow)
         may_go.set()
         everybody.join()
-    assert all(error is None or isinstance(error, (NotKept, OverflowError)) for error in raised)
-    assert not keeper._committing
+    assert sorted({type(error).__name__ for error in raised}) == ["NoneType", "NotKept"]
+    monkeypatch.setattr(keeper_module, "keep", keep)
+    keeper.keep(envelope(99), NOW)
+    assert is_kept(sqlite_database, envelope(99))
 
 
 def _overflow(*_: object) -> None:

@@ -229,6 +229,7 @@ def front_door(database_url: str) -> Iterator[tuple[Door, Database]]:
     app = create_app(settings_for(database_url, "redis://127.0.0.1:1/0"))
     parts = app.extensions["joinlog"]
     yield Door(app.wsgi_app), parts["database"]
+    parts["keeper"].close()
     parts["doorbell"].close()
     parts["database"].close()
     logging.getLogger().handlers.clear()

@@ -46,12 +46,11 @@ class Desk:
             future = self._waiting.get(ticket)
             if future is None or future.done():
                 continue
-            if ticket.error is None:
+            failure = ticket.failure()
+            if failure is None:
                 future.set_result(None)
             else:
-                reason = NotKept(str(ticket.error))
-                reason.__cause__ = ticket.error
-                future.set_exception(reason)
+                future.set_exception(failure)
 
 
 def _give_up(future: asyncio.Future[None]) -> None:

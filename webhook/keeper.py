@@ -40,13 +40,22 @@ class Delivery(NamedTuple):
 class Ticket:
     """A delivery that waits for its commit. `tell` is called once, by the keeper's thread, with all of a group."""
 
-    __slots__ = ("delivery", "error", "expires", "tell")
+    __slots__ = ("delivery", "error", "expires", "is_kept", "tell")
 
     def __init__(self, delivery: Delivery, tell: Callable[[Sequence[Ticket]], None]) -> None:
         self.delivery = delivery
         self.tell = tell
         self.expires = time.monotonic() + ACK_SECONDS_MAX
-        self.error: Exception | None = None
+        self.is_kept = False
+        self.error: Exception | None = None  # why it was not kept, where that is known
+
+    def failure(self) -> NotKept | None:
+        """What to raise for it, once told."""
+        if self.is_kept:
+            return None
+        failure = NotKept(str(self.error or "committing ended unexpectedly"))
+        failure.__cause__ = self.error
+        return failure
 
 
 class Keeper:
@@ -72,14 +81,14 @@ class Keeper:
         self.submit(ticket)
         if not done.wait(ACK_SECONDS_MAX):
             raise NotKept("the store did not answer in time")
-        if ticket.error is not None:
-            raise NotKept(str(ticket.error)) from ticket.error
+        if (failure := ticket.failure()) is not None:
+            raise failure
 
     def submit(self, ticket: Ticket) -> None:
         """Let a delivery wait for the next group; returns at once."""
         with self._changed:
             self._queue.append(ticket)
-            if self._thread is None:  # not before the first: the process may still fork
+            if self._thread is None or not self._thread.is_alive():  # not before the first: the process may still fork
                 self._thread = threading.Thread(target=self._serve, name="keeper", daemon=True)
                 self._thread.start()
             self._changed.notify()
@@ -94,41 +103,47 @@ class Keeper:
 
     def _serve(self) -> None:
         while group := self._next_group():
-            self._commit(group)
-            for tell, tickets in _by_listener(group):
-                tell(tickets)
-            if any(ticket.error is None for ticket in group):
+            try:
+                self._commit(group)
+            finally:  # whatever went wrong: nobody waits for an answer that will not come
+                for tell, tickets in _by_listener(group):
+                    tell(tickets)
+                with self._changed:
+                    self._committing = []
+            if any(ticket.is_kept for ticket in group):
                 self._when_kept()
-            with self._changed:
-                self._committing = []
 
     def _next_group(self) -> list[Ticket]:
         """Wait for deliveries and take them; empty when there will be no more."""
+        group: list[Ticket] = []
         with self._changed:
-            while not self._queue:
-                if self._is_closing:
-                    return []
-                self._changed.wait()
-            group: list[Ticket] = []
-            size, now = 0, time.monotonic()
-            while self._queue and len(group) < self._group_events and size < GROUP_BYTES_MAX:
-                ticket = self._queue.popleft()
-                if ticket.expires > now or not self._queue:  # one nobody waits for any more will be sent again
-                    group.append(ticket)
-                    size += len(ticket.delivery.envelope.body)
+            while not group:
+                while not self._queue:
+                    if self._is_closing:
+                        return []
+                    self._changed.wait()
+                size, now = 0, time.monotonic()
+                while self._queue and len(group) < self._group_events and size < GROUP_BYTES_MAX:
+                    ticket = self._queue.popleft()
+                    if ticket.expires > now:  # else it was answered, and Zoom will send it again
+                        group.append(ticket)
+                        size += len(ticket.delivery.envelope.body)
             self._committing = group
-            return group
+        return group
 
     def _commit(self, group: Sequence[Ticket]) -> None:
         try:
             self._keep_with_new_ids(group)
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, ValueError, TypeError, ArithmeticError) as error:
             if len(group) > 1 and not is_infrastructure_failure(error):
                 for ticket in group:  # one that the database refuses must not take its neighbours with it
                     self._commit([ticket])
                 return
             for ticket in group:
                 ticket.error = error
+        else:
+            for ticket in group:
+                ticket.is_kept = True
 
     def _keep_with_new_ids(self, group: Sequence[Ticket]) -> None:
         for attempt in range(1, ID_ATTEMPTS_MAX + 1):

@@ -25,6 +25,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
+from joinlog.lifetime import dies_with
 from schema.migrate import migrate
 from schema.settings import Settings
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
@@ -242,6 +243,7 @@ class RedisServer:
                 "--dir", str(self._folder), "--daemonize", "no", "--logfile", str(self._folder / "redis.log"),
             ],
             stdin=subprocess.DEVNULL,
+            preexec_fn=dies_with(os.getpid(), signal.SIGKILL),  # also when pytest is killed
         )  # fmt: skip
         wait_until(self._answers, "Redis to answer")
 

@@ -13,20 +13,22 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
+from joinlog.fakezoom import demo_world
 from joinlog.fakezoom.delivery import validation_event
 from tests.browser.chromium import ARGUMENTS, find_chromium
-from tests.browser.stage import Stage, page_paths
+from tests.browser.stage import DEMO_SEED, Stage, page_paths
 from tests.conftest import RedisServer
 from tests.stories import Story
 
 FOLDER = Path(__file__).parent.parent / "docs" / "screenshots"
 SIZES = {
-    "light": {"viewport": {"width": 1280, "height": 860}, "color_scheme": "light"},
-    "dark": {"viewport": {"width": 1280, "height": 860}, "color_scheme": "dark"},
+    "light": {"viewport": {"width": 1200, "height": 780}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1200, "height": 780}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light"},
 }
 ZONE = "America/New_York"
 LIVE_FOR = timedelta(minutes=22)
+LAST = timedelta(seconds=90)  # these events come one by one, as they do
 
 
 def main() -> int:
@@ -54,8 +56,10 @@ def staged() -> Iterator[Stage]:
     try:
         now = datetime.now(UTC)
         stage.post(validation_event("qgg8vlvZRS6UYooatFL8Aw", int(now.timestamp() * 1000)))
-        stage.keep_world(now - LIVE_FOR, until=LIVE_FOR)
-        stage.post(Story().event("participant_waved", 0, {"id": 1}), b'{"event":"webinar.started","payload":{}}')
+        stage.keep_world(now - LIVE_FOR, until=LIVE_FOR - LAST)
+        emissions = demo_world(now - LIVE_FOR, DEMO_SEED).emissions
+        stage.post(*(one.event for one in emissions if now - LAST < one.at <= now))
+        stage.post(Story().event("participant_waved", 0, {"id": 1}))  # of a type Joinlog does not know
         stage.settle()
         yield stage
     finally:

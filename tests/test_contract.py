@@ -109,6 +109,7 @@ def test_every_table_and_its_columns_stand_in_the_document_as_in_postgres(postgr
     for name, (_, columns) in documented.items():
         described = [(c.name, c.postgres, c.null, c.meaning) for c in columns]
         assert described == postgres_columns(postgres_database, name), name
+        assert [(c.name, c.meaning) for c in columns] == [(c.name, c.comment) for c in TABLES[name].columns]
 
 
 def test_every_view_and_its_columns_stand_in_the_document_as_in_postgres(postgres_database: Database) -> None:

@@ -173,7 +173,7 @@ def test_a_locked_sqlite_file_is_infrastructure_and_bad_sql_is_not(tmp_path: Pat
     assert is_infrastructure_failure(sqlite_failure(path, "BEGIN IMMEDIATE"))
     holder.execute("ROLLBACK")
     holder.close()
-    assert not is_infrastructure_failure(sqlite_failure(path, "SELECT nonsense"))
+    assert not is_infrastructure_failure(sqlite_failure(path, "SELEC 1"))
 
 
 def test_a_full_disk_is_infrastructure(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from schema.store.inbox import claim, claim_again, settle
 from tests.keeping import drain, keep_events, one, read_table, select, take
 from tests.posting import PAYLOADS, read_payload_file
 from tests.stories import WEEK_MINUTES, Json, Story
+from tests.waiting import wait_until
 from workers import drain as drain_module
 from workers.batch import apply_events
 from workers.drain import Drain, Settled
@@ -96,10 +97,11 @@ def test_an_event_that_fails_in_the_middle_of_being_applied_leaves_nothing_of_it
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
-    def fails_on_the_third(connection: Any, events: Any, now: Any) -> None:
-        apply_events(connection, events, now)
+    def fails_on_the_third(connection: Any, events: Any, now: Any) -> datetime:
+        done_at = apply_events(connection, events, now)
         if any(event.payload.object.participant.user_id == "2" for event in events):
             raise ZeroDivisionError("a bug\nwith a second line")
+        return done_at
 
     monkeypatch.setattr(drain_module, "apply_events", fails_on_the_third)
     keep_events(database, [story.person(60, "joined", str(n), 60) for n in range(5)])
@@ -291,7 +293,7 @@ def test_workers_in_one_process_apply_every_event_exactly_once(
 
 
 def test_the_diary_ends_with_the_decision_that_stands_however_workers_overlap(postgres_database: Database) -> None:
-    """One worker looks at the clock and then has to wait; another one decides meanwhile; then the first decides."""
+    """One worker has read what it decides from and is slow; another one must not decide in between."""
     take(postgres_database, story.started(60))
     word = {"id": story.meeting_id, "uuid": "run-1==", "occurrence_id": "2", "by": "mara", "because": "told"}
     payload = {"account_id": story.account, "object": word}
@@ -308,15 +310,24 @@ def test_the_diary_ends_with_the_decision_that_stands_however_workers_overlap(po
     first = threading.Thread(target=Drain(postgres_database, batch_events=1, now=early).step)
     first.start()
     assert has_looked.wait(20)
-    assert Drain(postgres_database, batch_events=1).step().done == 1
+    second = threading.Thread(target=Drain(postgres_database, batch_events=1).step)
+    second.start()
+    wait_until(lambda: _waits_for_a_lock(postgres_database), "the second worker to wait for the meeting")
     may_go.set()
-    first.join()
+    for worker in (first, second):
+        worker.join()
+    assert states(postgres_database) == {"done": 3}
     stands = one(postgres_database, "SELECT occurrence_id, link_state FROM instance")
     assert stands == {"occurrence_id": "2", "link_state": "confirmed"}
     last = select(
         postgres_database, "SELECT to_occurrence_id, state FROM link_history ORDER BY decided_at DESC LIMIT 1"
     )
     assert last == [{"to_occurrence_id": "2", "state": "confirmed"}]
+
+
+def _waits_for_a_lock(database: Database) -> bool:
+    waiting = "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    return int(one(database, waiting)["n"]) > 0
 
 
 WORKER = """

@@ -28,6 +28,23 @@ NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 ANSWER_SECONDS_MAX = 3.0  # then Zoom has gone
 
 
+Keepers = Callable[..., Keeper]
+
+
+@pytest.fixture
+def keepers() -> Iterator[Keepers]:
+    """Makes keepers, and closes them before the database they keep in."""
+    made: list[Keeper] = []
+
+    def make(*arguments: Any, **more: Any) -> Keeper:
+        made.append(Keeper(*arguments, **more))
+        return made[-1]
+
+    yield make
+    for keeper in made:
+        keeper.close()
+
+
 def envelope(number: int) -> Envelope:
     event = read_payload_file("webinar.started")
     return read_envelope(encode(event | {"event_ts": 1772107200000 + number}))
@@ -80,8 +97,8 @@ def waiting_in(keeper: Keeper) -> int:
     return len(keeper._queue)
 
 
-def test_each_request_is_answered_only_after_its_event_is_committed(database: Database) -> None:
-    keeper = Keeper(database, when_kept=lambda: None)
+def test_each_request_is_answered_only_after_its_event_is_committed(database: Database, keepers: Keepers) -> None:
+    keeper = keepers(database, when_kept=lambda: None)
 
     def keep_and_look(number: int) -> None:
         kept = envelope(number)
@@ -94,9 +111,9 @@ def test_each_request_is_answered_only_after_its_event_is_committed(database: Da
 
 
 def test_requests_that_wait_at_the_same_moment_share_one_transaction(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch, keepers: Keepers
 ) -> None:
-    keeper = Keeper(database, when_kept=lambda: None)
+    keeper = keepers(database, when_kept=lambda: None)
     with slow_store(monkeypatch) as (may_go, sizes):
         threads = [threading.Thread(target=keeper.keep, args=(envelope(n), NOW)) for n in range(12)]
         threads[0].start()
@@ -111,27 +128,27 @@ def test_requests_that_wait_at_the_same_moment_share_one_transaction(
     assert one(database, "SELECT count(*) AS n FROM inbox_event") == {"n": 12}
 
 
-def test_a_request_that_is_alone_commits_alone_and_rings(sqlite_database: Database) -> None:
+def test_a_request_that_is_alone_commits_alone_and_rings(sqlite_database: Database, keepers: Keepers) -> None:
     rings: list[int] = []
-    keeper = Keeper(sqlite_database, when_kept=lambda: rings.append(1))
+    keeper = keepers(sqlite_database, when_kept=lambda: rings.append(1))
     for number in range(3):
         keeper.keep(envelope(number), NOW)
     assert len(rings) == 3
 
 
-def test_nobody_rings_for_what_was_not_kept(tmp_path: Any) -> None:
+def test_nobody_rings_for_what_was_not_kept(tmp_path: Any, keepers: Keepers) -> None:
     rings: list[int] = []
     database = Database(f"sqlite:///{tmp_path}/nowhere/joinlog.db")
     with pytest.raises(NotKept):
-        Keeper(database, when_kept=lambda: rings.append(1)).keep(envelope(1), NOW)
+        keepers(database, when_kept=lambda: rings.append(1)).keep(envelope(1), NOW)
     assert rings == []
     database.close()
 
 
 def test_the_same_event_many_times_in_one_group_is_one_row_with_all_its_deliveries(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch, keepers: Keepers
 ) -> None:
-    keeper = Keeper(database, when_kept=lambda: None)
+    keeper = keepers(database, when_kept=lambda: None)
     with slow_store(monkeypatch) as (may_go, sizes):
         threads = [threading.Thread(target=keeper.keep, args=(envelope(n // 4), NOW)) for n in range(9)]
         threads[0].start()
@@ -147,9 +164,9 @@ def test_the_same_event_many_times_in_one_group_is_one_row_with_all_its_deliveri
 
 
 def test_one_event_the_database_refuses_does_not_take_its_neighbours_with_it(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch, keepers: Keepers
 ) -> None:
-    keeper = Keeper(database, when_kept=lambda: None)
+    keeper = keepers(database, when_kept=lambda: None)
     events = [poisoned(n) if n == 3 else envelope(n) for n in range(8)]
     with slow_store(monkeypatch) as (may_go, sizes):
         raised: list[BaseException | None] = []
@@ -167,10 +184,10 @@ def test_one_event_the_database_refuses_does_not_take_its_neighbours_with_it(
     assert all(is_kept(database, events[n]) for n in range(8) if n != 3)
 
 
-def test_an_id_that_another_process_took_is_replaced_by_the_next_one(database: Database) -> None:
+def test_an_id_that_another_process_took_is_replaced_by_the_next_one(database: Database, keepers: Keepers) -> None:
     taken = int(datetime.now(UTC).timestamp() * 1_000_000) + 10**12
     keep(database, [Arrival(taken, envelope(1), NOW, None), Arrival(taken + 1, envelope(2), NOW, None)])
-    keeper = Keeper(database, when_kept=lambda: None)
+    keeper = keepers(database, when_kept=lambda: None)
     keeper._last_id = taken - 1
     keeper.keep(envelope(3), NOW)
     assert select(database, "SELECT id FROM inbox_event ORDER BY id") == [
@@ -179,7 +196,7 @@ def test_an_id_that_another_process_took_is_replaced_by_the_next_one(database: D
 
 
 def test_ids_of_one_process_never_repeat_even_when_the_clock_stands_still(
-    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch, keepers: Keepers
 ) -> None:
     class StoppedClock(datetime):
         @classmethod
@@ -187,7 +204,7 @@ def test_ids_of_one_process_never_repeat_even_when_the_clock_stands_still(
             return cls(2026, 11, 22, tzinfo=tz)
 
     monkeypatch.setattr(keeper_module, "datetime", StoppedClock)
-    keeper = Keeper(sqlite_database, when_kept=lambda: None)
+    keeper = keepers(sqlite_database, when_kept=lambda: None)
     for number in range(5):
         keeper.keep(envelope(number), NOW)
     ids = [row["id"] for row in select(sqlite_database, "SELECT id FROM inbox_event ORDER BY id")]
@@ -205,9 +222,9 @@ def not_kept_within(keeper: Keeper, number: int) -> float:
     return time.monotonic() - began
 
 
-def test_a_database_that_refuses_connections_is_not_kept_at_once() -> None:
+def test_a_database_that_refuses_connections_is_not_kept_at_once(keepers: Keepers) -> None:
     database = Database("postgresql://postgres@127.0.0.1:1/nothing")
-    assert not_kept_within(Keeper(database, when_kept=lambda: None), 1) < ANSWER_SECONDS_MAX
+    assert not_kept_within(keepers(database, when_kept=lambda: None), 1) < ANSWER_SECONDS_MAX
     database.close()
 
 
@@ -220,7 +237,7 @@ def silent_port() -> Iterator[int]:
         yield int(listener.getsockname()[1])
 
 
-def answered_late(keeper: Keeper, is_leading: Callable[[], bool]) -> list[float]:
+def answered_late(keeper: Keeper, is_leading: Callable[[], object]) -> list[float]:
     """Two requests, the second while the first one leads: how long each waited, seconds."""
     waits: list[float] = []
     first = threading.Thread(target=lambda: waits.append(not_kept_within(keeper, 1)))
@@ -234,16 +251,18 @@ def answered_late(keeper: Keeper, is_leading: Callable[[], bool]) -> list[float]
     return waits
 
 
-def test_a_database_that_never_answers_is_not_kept_before_zoom_has_gone(silent_port: int) -> None:
+def test_a_database_that_never_answers_is_not_kept_before_zoom_has_gone(silent_port: int, keepers: Keepers) -> None:
     database = Database(f"postgresql://postgres@127.0.0.1:{silent_port}/nothing")
-    keeper = Keeper(database, when_kept=lambda: None)
+    keeper = keepers(database, when_kept=lambda: None)
     waits = answered_late(keeper, lambda: keeper._committing and not keeper._queue)
     assert max(waits) < ANSWER_SECONDS_MAX
     database.close()
 
 
-def test_a_writer_that_holds_a_sqlite_file_is_answered_before_zoom_has_gone(sqlite_database: Database) -> None:
-    keeper = Keeper(sqlite_database, when_kept=lambda: None)
+def test_a_writer_that_holds_a_sqlite_file_is_answered_before_zoom_has_gone(
+    sqlite_database: Database, keepers: Keepers
+) -> None:
+    keeper = keepers(sqlite_database, when_kept=lambda: None)
     other = sqlite3.connect(str(sqlite_database.url.database), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
@@ -257,16 +276,20 @@ def test_a_writer_that_holds_a_sqlite_file_is_answered_before_zoom_has_gone(sqli
     assert kept <= 1
 
 
-def test_a_lock_that_somebody_holds_on_postgres_is_answered_before_zoom_has_gone(postgres_database: Database) -> None:
-    keeper = Keeper(postgres_database, when_kept=lambda: None)
+def test_a_lock_that_somebody_holds_on_postgres_is_answered_before_zoom_has_gone(
+    postgres_database: Database, keepers: Keepers
+) -> None:
+    keeper = keepers(postgres_database, when_kept=lambda: None)
     with postgres_database.write() as other:
         other.exec_driver_sql("LOCK TABLE inbox_event IN ACCESS EXCLUSIVE MODE")
         waits = answered_late(keeper, lambda: keeper._committing and not keeper._queue)
     assert max(waits) < ANSWER_SECONDS_MAX
 
 
-def test_after_an_outage_the_next_event_is_kept(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    keeper = Keeper(database, when_kept=lambda: None)
+def test_after_an_outage_the_next_event_is_kept(
+    database: Database, monkeypatch: pytest.MonkeyPatch, keepers: Keepers
+) -> None:
+    keeper = keepers(database, when_kept=lambda: None)
     with monkeypatch.context() as patch:
 
         def away(*_: object) -> None:
@@ -280,9 +303,9 @@ def test_after_an_outage_the_next_event_is_kept(database: Database, monkeypatch:
 
 
 def test_after_a_failure_nobody_expected_the_next_event_is_kept(
-    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch, keepers: Keepers
 ) -> None:
-    keeper = Keeper(sqlite_database, when_kept=lambda: None)
+    keeper = keepers(sqlite_database, when_kept=lambda: None)
     with slow_store(monkeypatch) as (may_go, sizes):
         raised: list[BaseException | None] = []
         everybody = threading.Thread(

@@ -11,7 +11,7 @@ One read and one write per table, whatever the size of the batch.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -54,10 +54,15 @@ def project(events: Iterable[Event]) -> list[Fact]:
     return [fact for event in events for fact in PROJECTIONS[event.event_type](event)]
 
 
-def apply_events(connection: Connection, events: Sequence[Event], now: datetime) -> None:
-    """Bring these events into the tables; the caller's transaction makes it one with settling them."""
+def apply_events(connection: Connection, events: Sequence[Event], clock: Callable[[], datetime]) -> datetime:
+    """Bring these events into the tables; the caller's transaction makes it one with settling them.
+
+    Returns the moment it was done: read once the meetings are held, so that of two workers the one that writes last
+    also writes the later time.
+    """
     facts = project(events)
     lock_meetings(connection, buckets_of(facts))
+    now = clock()
     known = _read_known(connection, facts)
     merged = merge_facts(facts, known)
     change = Change(known, merged, now)
@@ -81,11 +86,16 @@ def apply_events(connection: Connection, events: Sequence[Event], now: datetime)
     decided = relink(connection, change.touched(), merged, now)
     instances = change.changed("instance") | decided
     write_rows(connection, "instance", [_as_kept(row, now) for row in instances.values()])
+    return now
 
 
 def buckets_of(facts: Iterable[Fact]) -> set[int]:
     """What to hold while these facts are merged: whatever touches the same row shares at least one bucket."""
-    names = {f"{fact.key[0]}/{fact.key[1] if len(fact.key) > 1 else ''}" for fact in facts if fact.table != ALWAYS_NEW}
+    names = set()
+    for fact in facts:
+        if fact.table != ALWAYS_NEW:
+            names.add(f"{fact.key[0]}/{fact.key[1] if len(fact.key) > 1 else ''}")
+            names.add(f"{fact.key[0]}/{fact.values.get('meeting_id', '')}")  # a link is decided for its meeting
     return {zlib.crc32(name.encode()) % MEETING_BUCKETS for name in names}
 
 

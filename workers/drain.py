@@ -116,18 +116,17 @@ class Drain:
 
     def _apply(self, connection: Connection, claimed: Sequence[Claimed]) -> Settled:
         """Bring claimed events into the tables and settle them."""
-        now = self._now()
         handled = [event for event in claimed if event.event_type in PROJECTIONS]
         ignored = [event for event in claimed if event.event_type in IGNORED]
         unhandled = [e for e in claimed if e.event_type not in PROJECTIONS and e.event_type not in IGNORED]
-        if handled:
-            apply_events(connection, [read_event(event) for event in handled], now)
-        for events, state in (
+        events = [read_event(event) for event in handled]
+        now = apply_events(connection, events, self._now) if events else self._now()
+        for settled, state in (
             (handled, EventState.DONE),
             (ignored, EventState.IGNORED),
             (unhandled, EventState.UNHANDLED),
         ):
-            settle(connection, [(event.account_id, event.id) for event in events], state, now)
+            settle(connection, [(event.account_id, event.id) for event in settled], state, now)
         return Settled(len(handled), len(ignored), len(unhandled))
 
     def _isolate(self, claimed: Sequence[Claimed], failure: Exception) -> Settled:

@@ -75,7 +75,7 @@ class DrainJob(Job):
 
     def restore(self, raw_data: Any) -> Any:
         """Read the job as RQ does, without the fields that could make a worker run something else."""
-        trusted = {b"data", b"created_at", b"enqueued_at", b"origin", b"status", b"worker_name", b"last_heartbeat"}
+        trusted = {b"data", b"origin", b"status"}
         kept = {name: value for name, value in raw_data.items() if _as_bytes(name) in trusted}
         super().restore(kept)
         self.timeout, self.result_ttl, self.failure_ttl = -1, RESULT_SECONDS, FAILURE_SECONDS
@@ -182,6 +182,12 @@ class DrainWorker(SimpleWorker):
             log_job_description=False,
         )
         self.stopping = threading.Event()
+
+    def subscribe(self) -> None:
+        """Listen to no commands: whoever can write to Redis could send `shutdown`."""
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Work on: whoever can write to Redis could suspend every worker."""
 
     def handle_warm_shutdown_request(self) -> None:
         """Let a drain in progress end after the batch it is in."""

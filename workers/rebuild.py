@@ -72,7 +72,7 @@ def rebuild(
         with connection.begin():
             stop_drains(connection)
             for batch in _batches(connection, since=began - CLOCKS_APART_MAX):
-                _apply(connection, batch, now())
+                _apply(connection, batch, now)
             take_over_links(connection)
             count, examples = differences(connection)
             if not check_only and count:
@@ -85,7 +85,7 @@ def _apply_all(connection: Connection, total: int, on_progress: Progress, now: C
     while True:
         with connection.begin():
             batch = read_settled(connection, after, BATCH_EVENTS, None)
-            _apply(connection, batch, now())
+            _apply(connection, batch, now)
         if not batch:
             return done
         after = (batch[-1].account_id, batch[-1].id)
@@ -102,7 +102,7 @@ def _batches(connection: Connection, since: datetime) -> list[list[Claimed]]:
     return batches
 
 
-def _apply(connection: Connection, batch: Sequence[Claimed], now: datetime) -> None:
+def _apply(connection: Connection, batch: Sequence[Claimed], now: Callable[[], datetime]) -> None:
     events = [read_event(claimed) for claimed in batch if claimed.event_type in PROJECTIONS]
     if events:
         apply_events(connection, events, now)

@@ -99,10 +99,19 @@ def is_infrastructure_failure(error: BaseException) -> bool:
         return isinstance(error, (OSError, PoolTimeoutError))
     if error.connection_invalidated or isinstance(error, InterfaceError):
         return True
+    if _lacks_what_a_migration_brings(error):
+        return True
     if not isinstance(error, OperationalError):
         return False
     code = getattr(error.orig, "sqlite_errorname", "")
     return not code.startswith(("SQLITE_CORRUPT", "SQLITE_TOOBIG", "SQLITE_ERROR"))
+
+
+def _lacks_what_a_migration_brings(error: DBAPIError) -> bool:
+    """A worker of this version that meets tables of another one has to wait, not to bury every event."""
+    missing = ("no such table", "no such column", "has no column named")
+    undefined = ("42P01", "42703")  # undefined_table, undefined_column
+    return getattr(error.orig, "sqlstate", None) in undefined or any(text in str(error.orig) for text in missing)
 
 
 def _postgres_engine(url: URL, durable: bool, statement_seconds: float | None) -> Engine:

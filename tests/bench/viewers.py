@@ -27,6 +27,7 @@ POLL_SECONDS = 0.5  # EVERY_MS of webhook/static/live.js
 P99_RATIO_MAX = 1.3
 LAG_SECONDS_MAX = 2.0
 EMPTY_SECONDS_MAX = 120.0
+ROUNDS_MAX = 2
 _CURSOR = re.compile(r'data-cursor="([^"]*)"')
 
 
@@ -109,7 +110,7 @@ def run(places: Places, size: Size, report: Report) -> None:
             prepare(places, url, people, 1)
             web, worker = (joinlog(name, places.folder, url, places.redis.url) for name in ("web", "worker"))
             with running(web, worker):
-                for turn in range(2 * max(1, size.rounds)):
+                for turn in range(2 * min(ROUNDS_MAX, size.rounds)):
                     is_watched = turn % 2 == 1
                     load = Load(
                         web.port, "open", 2 * people, places=1, per_second=rate, first=(turn + 1) * people,

@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 import click
@@ -31,6 +32,7 @@ from schema.logs import configure_logs
 from schema.settings import ConfigurationError, Settings, read_settings, without_password
 
 WEBHOOK_PATH = "/webhook"
+PAGE_LINK_LASTS = timedelta(hours=12)
 READY_SECONDS_MAX = 30.0
 READY_POLL_SECONDS = 0.1
 ANSWER_SECONDS_MAX = 2.0
@@ -133,7 +135,7 @@ def tell(console: Console, plan: Plan, seconds: float) -> None:
     redis = "a server started for this run" if plan.starts_redis else without_password(settings.redis_url or "")
     console.print(f"\n[bold green]Joinlog is ready[/] ({seconds:.1f} s)\n")
     console.print(f"  endpoint  [bold]{settings.base_url}{WEBHOOK_PATH}[/]   (paste it into your Zoom app)")
-    console.print(f"  page      [bold]{page_link(settings)}[/]")
+    console.print(f"  page      [bold]{page_link(settings)}[/]", soft_wrap=True)  # a link must stay one
     console.print(f"  database  {without_password(settings.database_url)}")
     console.print(f"  redis     {redis}")
     if plan.is_demo:
@@ -146,8 +148,11 @@ def tell(console: Console, plan: Plan, seconds: float) -> None:
 
 
 def page_link(settings: Settings) -> str:
-    """Where a browser sees the live page."""
-    return f"{settings.base_url}/"
+    """A signed link to the live page, for whoever reads this terminal."""
+    from joinlog.link import make_link
+    from webhook.tokens import Role
+
+    return make_link(settings, Role.OPERATOR, PAGE_LINK_LASTS)
 
 
 def _child(name: str, plan: Plan) -> Child:

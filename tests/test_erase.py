@@ -186,6 +186,18 @@ def test_a_changed_address_and_name_go_too(database: Database) -> None:
     erased(database, "ann@example.com")
 
 
+def test_a_registrant_with_one_name_and_answers_told_at_different_times(database: Database) -> None:
+    """What is left out of the bodies leaves no trace in the rows either, not even when it was told."""
+    dan = {"id": "dan", "email": "ann@example.com", "status": "approved"}
+    told = [
+        w.registration(2, "created", "ann", WEEKS, **(dan | {"first_name": "", "last_name": "Quill"})),
+        w.registration(4, "created", "ann", WEEKS, **(dan | ANN | {"first_name": ""})),
+        signup(2, custom_questions=None), signup(3), signup(4, last_name="", custom_questions=[]),
+    ]  # fmt: skip
+    take(database, *others(), *told)
+    erased(database, "ann@example.com")
+
+
 @bug("an address in free text goes from bodies only")
 def test_an_address_shown_as_a_name_or_written_by_somebody_else_goes_too(database: Database) -> None:
     """Zoom shows the address of who has no name; another registrant names the one who invited them."""

@@ -15,13 +15,16 @@ from sqlalchemy import Connection
 
 from joinlog.command import main
 from joinlog.fakezoom import MIXES, generate
+from schema.envelope import read_envelope
 from schema.operator import link_event
 from schema.store import shadow
 from schema.store.database import Database
+from schema.store.inbox import Arrival, keep
 from schema.store.shadow import Difference
 from schema.tables import DERIVED
 from tests.conftest import SIGNING_KEY
-from tests.keeping import Row, one, read_table, take
+from tests.keeping import Row, drain, one, read_table, take
+from tests.posting import encode
 from tests.stories import ACCOUNT, WEEK_MINUTES, ZERO, Json, Story, at
 from workers import rebuild as rebuilding
 from workers.rebuild import BodiesMissing, rebuild
@@ -168,13 +171,23 @@ def test_an_operators_word_survives_a_rebuild(database: Database) -> None:
     with database.write() as connection:
         for table in ("instance", "link_statement"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
+    past = diary(database)
     rebuild(database)
     assert one(database, "SELECT occurrence_id, link_state FROM instance") == {
         "occurrence_id": "1002", "link_state": "confirmed",
     }  # fmt: skip
+    (told,) = diary(database)[len(past) :]
+    assert (told["from_occurrence_id"], told["to_occurrence_id"]) == (None, "1002")
 
 
 # --- while others work ------------------------------------------------------------------------------------------
+
+
+def arrive_out_of_order(database: Database, events: Sequence[Json]) -> None:
+    """Events that were accepted before all others and reach the tables only now, by another worker."""
+    received = datetime(2026, 1, 1, tzinfo=UTC)
+    keep(database, [Arrival(n, read_envelope(encode(event)), received, None) for n, event in enumerate(events, 1)])
+    drain(database)
 
 
 def in_a_thread(work: Callable[[], object]) -> threading.Thread:
@@ -197,7 +210,7 @@ def test_events_that_arrive_during_a_rebuild_are_in_the_result(
 
     def arrive(_done: int, _total: int) -> None:
         for batch in fresh:
-            in_a_thread(partial(take, database, *batch)).join()
+            in_a_thread(partial(arrive_out_of_order, database, batch)).join()
 
     def swap_while_one_waits(connection: Connection, now: datetime) -> int:
         changed = swap(connection, now)
@@ -221,7 +234,7 @@ def test_events_drained_during_a_check_are_no_differences(database: Database, mo
 
     def arrive(_done: int, _total: int) -> None:
         for batch in fresh:
-            in_a_thread(partial(take, database, *batch)).join()
+            in_a_thread(partial(arrive_out_of_order, database, batch)).join()
 
     checked = rebuild(database, check_only=True, on_progress=arrive)
     assert checked.examples == []

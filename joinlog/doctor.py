@@ -23,8 +23,7 @@ from schema.settings import KEY_BYTES_MIN, KEY_FILE, ConfigurationError, Setting
 from schema.store.database import Database
 from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version
 from webhook.intake import fingerprint
-from workers.clock import last_heartbeat
-from workers.queue import connect, open_queue
+from workers.queue import connect, last_heartbeat, open_queue
 
 LAG_SECONDS_WARN = 60
 LAG_SECONDS_FAIL = 300

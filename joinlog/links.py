@@ -37,7 +37,7 @@ def links(meeting: int | None, account: str | None, as_json: bool) -> None:
     for row in rows:
         row["link_evidence"] = json.loads(row["link_evidence"] or "{}")
     if as_json:
-        click.echo(json.dumps(rows, default=lambda moment: moment.isoformat().replace("+00:00", "Z"), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(rows, default=_as_text, ensure_ascii=False, indent=2))
     elif rows:
         _print_links(rows)
     else:
@@ -130,6 +130,10 @@ def _record(database: Database, body: bytes) -> None:
     now = datetime.now(UTC)
     keep(database, [Arrival(time.time_ns() // 1000, read_envelope(body), now, None)])
     Drain(database, retry_for_seconds=10).empty()
+
+
+def _as_text(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _print_links(rows: list[Row]) -> None:

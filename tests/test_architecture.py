@@ -21,7 +21,7 @@ PURE = (
 )  # fmt: skip
 MAY_IMPORT = {
     "schema": {"schema"},
-    "webhook": {"webhook", "schema", "workers.queue"},
+    "webhook": {"webhook", "schema", "workers.queue", "workers.projection", "workers.ignored"},
     "workers": {"workers", "schema"},
     "joinlog.fakezoom": {"joinlog.fakezoom"},
     "joinlog": {"joinlog", "schema", "webhook", "workers"},

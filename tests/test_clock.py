@@ -7,8 +7,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import SIGNING_KEY
-from workers.clock import Clock, Duty, last_heartbeat, ringing
-from workers.queue import connect, open_queue
+from workers.clock import Clock, Duty, ringing
+from workers.queue import connect, last_heartbeat, open_queue
 
 
 def test_each_duty_is_done_at_once_and_then_when_it_is_due() -> None:

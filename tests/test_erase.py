@@ -198,6 +198,18 @@ def test_a_registrant_with_one_name_and_answers_told_at_different_times(database
     erased(database, "ann@example.com")
 
 
+@bug("an apostrophe splits an address, and what is no address stays in the bodies")
+def test_an_address_may_look_like_anything(database: Database) -> None:
+    people = ["o'neil@example.com", "kim+zoom@example.com", "pat=x@example.com", "n/a (no mail)"]
+    for number, email in enumerate(people):
+        who = {"email": email, "first_name": "Annabel", "last_name": "Quill", "status": "approved"}
+        take(database, w.registration(2, "created", f"p{number}", WEEKS, **who))
+    for email in people:
+        erase_person(database, email)
+    assert traces(database, ("annabel", "quill", "neil", "kim+zoom", "pat=", "no mail")) == []
+    assert rebuild(database, check_only=True).examples == []
+
+
 @bug("an address in free text goes from bodies only")
 def test_an_address_shown_as_a_name_or_written_by_somebody_else_goes_too(database: Database) -> None:
     """Zoom shows the address of who has no name; another registrant names the one who invited them."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import structlog
@@ -15,9 +14,8 @@ from redis.exceptions import RedisError
 from rq import Queue
 from sqlalchemy.exc import SQLAlchemyError
 
-from workers.queue import ring
+from workers.queue import leave_heartbeat, ring
 
-HEARTBEAT_KEY = "joinlog:clock"
 HEARTBEAT_SECONDS = 10.0
 HEARTBEATS_MISSED_MAX = 3  # then the key is gone
 RETRY_SECONDS = 60.0  # after a failure, for a duty that is due less often
@@ -74,15 +72,6 @@ def ringing(queue: Queue, every_seconds: float) -> list[Duty]:
     gone_milliseconds = int(HEARTBEATS_MISSED_MAX * sign_seconds * 1000) + HEARTBEAT_GRACE_MILLISECONDS
 
     def sign() -> None:
-        queue.connection.set(HEARTBEAT_KEY, datetime.now(UTC).isoformat(), px=gone_milliseconds)
+        leave_heartbeat(queue, gone_milliseconds)
 
     return [Duty("ring", every_seconds, lambda: ring(queue)), Duty("heartbeat", sign_seconds, sign)]
-
-
-def last_heartbeat(queue: Queue) -> datetime | None:
-    """When a clock gave its last sign of life; None when there is none any more. Raises RedisError."""
-    value = queue.connection.get(HEARTBEAT_KEY)
-    try:
-        return datetime.fromisoformat(value.decode()) if isinstance(value, bytes) else None
-    except ValueError:  # somebody else's value
-        return None

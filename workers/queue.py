@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -28,6 +29,7 @@ OUTAGE_PAUSE_SECONDS = 2.0  # between two attempts while Redis does not answer
 RESULT_SECONDS = 60  # how long RQ remembers a drain that is over
 FAILURE_SECONDS = 3600
 MAINTENANCE_SECONDS = 600
+HEARTBEAT_KEY = "joinlog:clock"
 
 RINGS = Counter("joinlog_doorbell_rings", "Drains enqueued")
 RING_FAILURES = Counter("joinlog_doorbell_failures", "Attempts to ring while Redis did not answer")
@@ -106,6 +108,20 @@ def ring(queue: Queue) -> bool:
     queue.enqueue(DRAIN_JOB, job_timeout=-1, result_ttl=RESULT_SECONDS, failure_ttl=FAILURE_SECONDS)
     RINGS.inc()
     return True
+
+
+def leave_heartbeat(queue: Queue, gone_milliseconds: int) -> None:
+    """Leave the sign that a clock is alive; it goes by itself. Raises RedisError."""
+    queue.connection.set(HEARTBEAT_KEY, datetime.now(UTC).isoformat(), px=gone_milliseconds)
+
+
+def last_heartbeat(queue: Queue) -> datetime | None:
+    """When a clock gave its last sign of life; None when there is none any more. Raises RedisError."""
+    value = queue.connection.get(HEARTBEAT_KEY)
+    try:
+        return datetime.fromisoformat(value.decode()) if isinstance(value, bytes) else None
+    except ValueError:  # somebody else's value
+        return None
 
 
 class Doorbell:

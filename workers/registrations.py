@@ -49,7 +49,7 @@ def registrations_of(entries: Sequence[StatusEntry], *, admits_to_all: bool = Fa
         for occurrence_id in named
     }
     for_all = [entry for entry in entries if EVERY_OCCURRENCE in entry.occurrence_ids]
-    if for_all and (standing := standing_of(for_all)).since is not None and not _only_confirms(for_all, named):
+    if for_all and (standing := standing_of(for_all)).since is not None and not _only_confirms(entries, for_all):
         registrations[EVERY_OCCURRENCE] = standing
     return registrations
 
@@ -70,6 +70,7 @@ def standing_of(entries: Sequence[StatusEntry]) -> Standing:
     )
 
 
-def _only_confirms(for_all: Sequence[StatusEntry], named: set[str]) -> bool:
-    """An approval without dates, of somebody registered for particular ones, is not a registration for all."""
-    return bool(named) and all(entry.status == "approved" for entry in for_all if entry.status in STANDING)
+def _only_confirms(entries: Sequence[StatusEntry], for_all: Sequence[StatusEntry]) -> bool:
+    """An approval without dates, of somebody who signed up for particular ones, is not a registration for all."""
+    signed_up_for_some = any(e.status in STANDING and EVERY_OCCURRENCE not in e.occurrence_ids for e in entries)
+    return signed_up_for_some and all(entry.status == "approved" for entry in for_all if entry.status in STANDING)

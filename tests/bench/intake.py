@@ -35,7 +35,9 @@ def run(places: Places, size: Size, report: Report) -> None:
             Subject(f"Joinlog, {kind}", joinlog("web", folder, urls[kind], redis, server_core()), beside(places, kind))
             for kind in DATABASES
         ]
-        for name, kind in (("bare", SQLITE), ("textbook", SQLITE), ("alone", SQLITE), ("alone", POSTGRES)):
+        for name, kind in NAMES:
+            if name == "alone" and size.rounds == 1:
+                continue
             url = stack.enter_context(places.temporary(kind))
             service = reference(name, folder, url, redis, server_core())
             subjects.append(Subject(NAMES[name, kind], service, beside(places, kind)))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.bench.reasons import reasons_for
+
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "benchmarks.md"
 
 
@@ -41,7 +43,6 @@ class Line:
     wanted: str
     figure: str
     is_reached: bool
-    reason: str = ""  # why it was missed
 
     def markdown(self) -> str:
         """As a row."""
@@ -64,7 +65,10 @@ class Report:
         parts = [table.markdown() for table in self.tables]
         if self.reach:
             lines = ["### Reach", "", "| what | at least | measured | |", "|---|---|---|---|"]
-            parts.append("\n".join([*lines, *(line.markdown() for line in self.reach), ""]))
+            lines += [line.markdown() for line in self.reach]
+            if missed := [line.what for line in self.reach if not line.is_reached]:
+                lines += ["", "What is missed, and why:", "", *(f"- {reason}" for reason in reasons_for(missed))]
+            parts.append("\n".join([*lines, ""]))
         return "\n".join(parts)
 
 

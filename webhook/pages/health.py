@@ -18,8 +18,7 @@ from webhook.intake import ACCEPTED, NOT_KEPT, REFUSED
 from webhook.metrics import scrape
 from webhook.pages.fragments import Fragments
 from webhook.pages.showing import fragment_answer
-from workers.clock import last_heartbeat
-from workers.queue import connect, open_queue
+from workers.queue import connect, last_heartbeat, open_queue
 
 VALIDATION_EVERY = timedelta(hours=72)
 LAG_SECONDS_GOOD = 10.0

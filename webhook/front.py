@@ -10,6 +10,7 @@ https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -84,8 +85,23 @@ class Front:
             answer = await self._take(self._intake, scope.headers, body)
             protocol.response_bytes(int(answer.status[:3]), list(answer.headers), answer.body)
             return
-        status, headers, content = await self._loop.run_in_executor(self._pool, self._call, environ_of(scope, body))
-        protocol.response_bytes(status, headers, content)
+        status, headers, chunks = await self._loop.run_in_executor(self._pool, self._call, environ_of(scope, body))
+        if isinstance(chunks, bytes):
+            protocol.response_bytes(status, headers, chunks)
+        else:
+            await self._stream(protocol.response_stream(status, headers), chunks)
+
+    async def _stream(self, transport: Any, chunks: Iterable[bytes]) -> None:
+        """Send an answer of unknown length as it is made; a reader that goes away ends the making."""
+        iterator = iter(chunks)
+        try:
+            while (chunk := await self._loop.run_in_executor(self._pool, next, iterator, None)) is not None:
+                if chunk:
+                    await transport.send_bytes(chunk)
+        except RuntimeError:  # how granian says that nobody reads any more
+            return
+        finally:
+            await self._loop.run_in_executor(self._pool, _close, chunks)
 
     async def _take(self, intake: Intake, headers: Any, body: bytes) -> Answer:
         """Answer a delivery as `Intake.answer` does, but wait for its commit on the event loop."""
@@ -140,17 +156,30 @@ class Front:
             self._held_bytes -= held
         return b"".join(chunks)
 
-    def _call(self, environ: dict[str, Any]) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Run the application in a thread of the pool."""
+    def _call(self, environ: dict[str, Any]) -> tuple[int, list[tuple[str, str]], bytes | Iterable[bytes]]:
+        """Run the application in a thread of the pool; what has no length is left to be streamed."""
         started: list[tuple[str, list[tuple[str, str]]]] = []
         chunks = self._application(environ, lambda status, headers, _error=None: started.append((status, headers)))
-        try:
-            content = b"".join(chunks)
-        finally:
-            if (close := getattr(chunks, "close", None)) is not None:
-                close()
+        if not started:  # a generator begins with its first chunk
+            chunks = _begun(chunks)
         status, headers = started[-1]
-        return int(status[:3]), headers, content
+        if not any(name.lower() == "content-length" for name, _ in headers) and environ["REQUEST_METHOD"] != "HEAD":
+            return int(status[:3]), headers, chunks
+        try:
+            return int(status[:3]), headers, b"".join(chunks)
+        finally:
+            _close(chunks)
+
+
+def _begun(chunks: Iterable[bytes]) -> Iterable[bytes]:
+    iterator = iter(chunks)
+    first = next(iterator, b"")
+    return itertools.chain([first], iterator)
+
+
+def _close(chunks: Iterable[bytes]) -> None:
+    if (close := getattr(chunks, "close", None)) is not None:
+        close()
 
 
 def environ_of(scope: Any, body: bytes) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 from schema.states import EventState
 from schema.store.rows import as_moment, is_postgres, moment_parameter
 
+ODD_STATES = frozenset({EventState.DEAD, EventState.UNHANDLED, EventState.IGNORED})
+
 
 class Choice(NamedTuple):
     """Which events: those that fit everything that is given. No states: those in any state."""
@@ -85,6 +87,8 @@ def _condition(choice: Choice) -> tuple[str, list[Any]]:
     conditions, values = ["1 = 1"], list[Any]()
     if choice.states:
         conditions.append(f"state IN ({', '.join(repr(EventState(state).value) for state in choice.states)})")
+        if {EventState(state) for state in choice.states} <= ODD_STATES:
+            conditions.append("state IN ('dead', 'unhandled', 'ignored')")  # word for word, for SQLite's partial index
     for column, value in (("event_type", choice.event_type), ("meeting_id", choice.meeting_id)):
         if value is not None:
             conditions.append(f"{column} = ?")

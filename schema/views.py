@@ -42,16 +42,16 @@ _IS_REGISTERED = f"""(p.person_id LIKE 'registrant:%' AND (
     OR EXISTS (SELECT 1 FROM registration r WHERE {_PERSONS_REGISTRANT} AND {_OF_ALL} AND {_STANDS})))"""
 
 _INSTANCES = """occurrence o
-    JOIN instance i
+    {then_join} instance i
       ON i.account_id = o.account_id AND i.meeting_id = o.meeting_id AND i.occurrence_id = o.occurrence_id
-    JOIN participant p ON p.account_id = i.account_id AND p.uuid = i.uuid"""
+    {then_join} participant p ON p.account_id = i.account_id AND p.uuid = i.uuid"""
 
 _PEAK = """(SELECT max(present) FROM (
     SELECT sum(delta) OVER (ORDER BY at, delta ROWS UNBOUNDED PRECEDING) AS present FROM (
         SELECT both_ends.delta, CASE both_ends.delta WHEN 1 THEN s.counts_from ELSE COALESCE(s.left_at, {for_ever}) END
             AS at
         FROM instance j
-        JOIN participant s ON s.account_id = j.account_id AND s.uuid = j.uuid
+        {then_join} participant s ON s.account_id = j.account_id AND s.uuid = j.uuid
         CROSS JOIN (SELECT 1 AS delta UNION ALL SELECT -1) AS both_ends
         WHERE j.account_id = o.account_id AND j.meeting_id = o.meeting_id AND j.occurrence_id = o.occurrence_id
           AND s.counts_from IS NOT NULL
@@ -222,19 +222,23 @@ VIEWS: Mapping[str, View] = {
 
 _SECONDS_SQLITE = "(julianday(COALESCE(p.left_at, 'now')) - julianday(p.counts_from)) * 86400.0"
 _SECONDS_POSTGRES = "extract(epoch FROM COALESCE(p.left_at, now()) - p.counts_from)"
-_PLANNED_END_SQLITE = "datetime(o.scheduled_start, '+' || COALESCE(o.duration_minutes, 60) || ' minutes')"
+_PLANNED_END_SQLITE = (
+    "strftime('%Y-%m-%dT%H:%M:%f000Z', o.scheduled_start, '+' || COALESCE(o.duration_minutes, 60) || ' minutes')"
+)
 _OPEN = "p.joined_at IS NOT NULL AND p.left_at IS NULL"
 
 DIALECTS: Mapping[str, Mapping[str, str]] = {
     "sqlite": {
+        "then_join": "CROSS JOIN",  # in this order: a file nobody ran ANALYZE on would begin with every participant
         "for_ever": "'9999-12-31T00:00:00.000000Z'",
-        "planned_end": f"replace({_PLANNED_END_SQLITE}, ' ', 'T') || '.999999Z'",
+        "planned_end": _PLANNED_END_SQLITE,
         "minutes": f"round(COALESCE(sum({_SECONDS_SQLITE}), 0) / 60.0, 2)",
         "any_open": f"max({_OPEN})",
         "as_flag_open": "max(",
         "as_flag_close": ")",
     },
     "postgresql": {
+        "then_join": "JOIN",
         "for_ever": "timestamptz '9999-12-31 00:00:00Z'",
         "planned_end": "o.scheduled_start + COALESCE(o.duration_minutes, 60) * interval '1 minute'",
         "minutes": f"round((COALESCE(sum({_SECONDS_POSTGRES}), 0) / 60.0)::numeric, 2)::double precision",

@@ -28,11 +28,6 @@ m = Story("meeting", 8)
 Row = dict[str, Any]
 
 
-def bug(reason: str) -> pytest.MarkDecorator:
-    """A bug that is reported: whoever mends it is told to take this mark away."""
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 def reported(database: Database, occurrence: str = "1001") -> Row:
     """The row of `occurrence_report`, moments aware."""
     with database.read() as connection:
@@ -336,7 +331,6 @@ def test_who_is_a_registrant(database: Database) -> None:
     assert standing(database, REGISTRATIONS) == {name: expected for name, (_, expected) in REGISTRATIONS.items()}
 
 
-@bug(reason="cancelling one date loses the registration for all others")
 def test_one_date_of_a_registration_for_all_is_cancelled(database: Database) -> None:
     steps: Steps = [(1, "created", NONE, "approved"), (5, "cancelled", ONLY_SECOND, "")]
     assert standing(database, {"ann": (steps, (True, False))}) == {"ann": (True, False)}
@@ -349,14 +343,8 @@ def test_a_registration_for_an_occurrence_that_was_never_held_counts_until_its_p
     assert reported(database)["no_shows"] is None
 
 
-@pytest.mark.parametrize(
-    "place", ["postgres", pytest.param("sqlite", marks=bug("the planned end is rounded up to the next second"))]
-)
-def test_a_registration_just_after_the_planned_end_of_what_was_not_held_does_not_count(
-    request: pytest.FixtureRequest, place: str
-) -> None:
+def test_a_registration_just_after_the_planned_end_of_what_was_not_held_does_not_count(database: Database) -> None:
     """To the millisecond, on both databases."""
-    database: Database = request.getfixturevalue(f"{place}_database")
     take(database, w.created(0, WEEKS), w.registration(END + 0.5 / 60, "created", "ann", BOTH, status="approved"))
     assert reported(database)["registrants"] == 0
 
@@ -566,19 +554,8 @@ SELECTIVE = {  # what an index of a large table has to be asked with, besides ac
 FILTERED = "SELECT * FROM {} WHERE account_id = 'a2' AND meeting_id = 1003"
 
 
-SCANS = bug("without statistics every participant of the account is read, for each occurrence")
-
-
-@pytest.mark.parametrize(
-    ("view", "statistics"),
-    [
-        pytest.param(view, statistics, marks=SCANS)
-        if not statistics and view in ("occurrence_report", "attendance")
-        else (view, statistics)
-        for view in VIEWS
-        for statistics in (False, True)
-    ],
-)
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("statistics", [False, True])
 def test_on_sqlite_a_filter_reaches_an_index_in_every_view(
     sqlite_database: Database, view: str, statistics: bool
 ) -> None:

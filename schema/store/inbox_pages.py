@@ -69,11 +69,15 @@ def count_replayable(connection: Connection, choice: Choice) -> int:
 def set_pending_again(
     connection: Connection, choice: Choice, after_id: int, limit: int, now: datetime
 ) -> tuple[int, int]:
-    """Set the oldest `limit` fitting events after this id pending; returns how many, and the id of the last of them."""
+    """Set the oldest `limit` fitting events after this id pending; returns how many, and the id of the last of them.
+
+    Those that were done keep `processed_at`: their facts are in the tables, and a rebuild has to know it.
+    """
     condition, values = _condition(choice)
     lock = "FOR UPDATE" if is_postgres(connection) else ""
     query = (
-        "UPDATE inbox_event SET state = 'pending', processed_at = NULL, error = NULL, updated_at = ? "
+        "UPDATE inbox_event SET processed_at = CASE WHEN state = 'done' THEN processed_at END, "
+        "state = 'pending', error = NULL, updated_at = ? "
         f"WHERE (account_id, id) IN (SELECT account_id, id FROM inbox_event WHERE id > ? AND {condition} "
         f"AND {_REPLAYABLE} ORDER BY id LIMIT ? {lock}) RETURNING id"
     )

@@ -23,6 +23,9 @@ NOT_COMPARED = frozenset({"updated_at"})
 KEPT_APART = {"account_departure": frozenset({"erased_at"})}  # says what was done here, not what Zoom said
 DIFFERENCES_SHOWN_MAX = 20
 
+_IN_TABLES = "(e.state = 'done' OR (e.state = 'pending' AND e.processed_at IS NOT NULL))"
+"""Events whose facts are in the tables; one that is pending once more is applied once more, and changes nothing."""
+
 
 class Difference(NamedTuple):
     """A row that is not what the inbox says it is; `kind` is missing, extra or different."""
@@ -73,7 +76,7 @@ def read_settled(connection: Connection, after: tuple[str, int], limit: int, sin
     recent = "" if since is None else f" AND e.processed_at >= {mark}"
     query = (
         "SELECT e.account_id, e.id, e.idempotency_key, e.event_type, e.event_ts, e.received_at, e.body "
-        f"FROM inbox_event e WHERE e.state = 'done'{recent} AND (e.id > {mark} OR (e.id = {mark} AND "
+        f"FROM inbox_event e WHERE {_IN_TABLES}{recent} AND (e.id > {mark} OR (e.id = {mark} AND "
         f"e.account_id > {mark})) ORDER BY e.id, e.account_id LIMIT {mark}"
     )
     parameters = () if since is None else (moment_parameter(connection, since),)
@@ -84,7 +87,7 @@ def read_settled(connection: Connection, after: tuple[str, int], limit: int, sin
 def count_settled(connection: Connection) -> tuple[int, int]:
     """How many events have their facts in the tables, and how many of those have no body any more."""
     total, empty = connection.exec_driver_sql(
-        "SELECT count(*), count(*) - count(body) FROM inbox_event WHERE state = 'done'"
+        f"SELECT count(*), count(*) - count(body) FROM inbox_event e WHERE {_IN_TABLES}"
     ).one()
     return int(total), int(empty)
 

@@ -439,7 +439,7 @@ class RevokedLink(SQLModel, table=True):
 
     __tablename__ = "revoked_link"
     account_id: str = _key("always empty: a page link is not of one account")
-    link_id: str = _key("id of the link, as `joinlog link` prints it")
+    link_id: str = _key("id of the link, as `joinlog link --list` and the link itself carry it")
     revoked_at: datetime | None = _column("when, UTC", UtcDateTime)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     __table_args__ = (Index("revoked_link_updated", "updated_at"),)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from schema.payloads import read_leave_reason
@@ -17,7 +18,8 @@ from schema.payloads import read_leave_reason
 ERASED = "(erased)"
 NAMES = frozenset({"user_name", "first_name", "display_name", "topic", "agenda", "name"})
 PERSONS_NAMES = NAMES - {"topic", "agenda"}
-EMAILS = frozenset({"email", "host_email", "operator", "contact_email", "alternative_hosts", "registrant_email"})
+ADDRESSES = frozenset({"email", "registrant_email"})
+"""Fields that are an address whole, whatever it looks like; in all others addresses are found in the text."""
 DROPPED = frozenset(
     {
         "last_name", "address", "city", "country", "zip", "state", "phone", "phone_number", "industry", "org",
@@ -28,7 +30,18 @@ DROPPED = frozenset(
 )  # fmt: skip
 """What is about a person and counts for nothing: left out of a forgotten body."""
 
-_ADDRESS = re.compile(r"[^\s<>\"';,]+@[^\s<>\"';,]+")
+KEPT_NAMES = frozenset({"id", "uuid", "event", "event_ts", "type", "status", "timezone"})
+KEPT_ENDINGS = ("_id", "_uuid", "_time", "_ts", "_type", "_status")
+"""What stays of an event nobody projects: what it is about, when, and of which kind. Everything else in words goes."""
+
+IDENTIFIER_CHARACTERS_MIN = 6
+"""A shorter identifier found in a text that cannot be parsed proves nothing."""
+
+PERSON_PARTS = frozenset({"registrant", "participant"})
+PSEUDONYM_ENDING = "@erased.invalid"
+
+_ADDRESS = re.compile(r"[^\s<>\"';,:()\[\]]+@[^\s<>\"';,:()\[\]]*[^\s<>\"';,:()\[\].]")
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,7 @@ class Subject:
     emails: frozenset[str] = frozenset()
     registrant_ids: frozenset[str] = frozenset()
     user_ids: frozenset[str] = frozenset()
-    connections: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    connections: frozenset[tuple[str, str]] = frozenset()
 
     def owns(self, part: dict[str, Any], uuid: str | None) -> bool:
         """Whether a part of a body (`registrant`, `participant`) is about this person."""
@@ -59,60 +72,101 @@ class Subject:
             or any((uuid, str(part.get(name))) in self.connections for name in ("user_id", "participant_uuid"))
         )
 
+    def is_named_by(self, part: dict[str, Any]) -> bool:
+        """Whether a part of a body nobody knows the shape of states an identifier of this person."""
+        names = self.emails | self.registrant_ids | self.user_ids
+        return self.is_everybody or any(
+            isinstance(value, str) and (value in names or value.strip().lower() in self.emails)
+            for value in part.values()
+        )
+
+    def is_in(self, text: str) -> bool:
+        """Whether a text that cannot be parsed mentions this person, also where it is written with escapes."""
+        read = _ESCAPE.sub(lambda escape: chr(int(escape.group(1), 16)), text)
+        identifiers = (self.registrant_ids | self.user_ids) | {name for _, name in self.connections}
+        telling = [name for name in identifiers if len(name) >= IDENTIFIER_CHARACTERS_MIN]
+        return any(email in read.lower() for email in self.emails) or any(name in read for name in telling)
+
 
 def pseudonym(email: str, salt: bytes) -> str:
-    """An address that stands for another one and cannot be reversed once the salt is gone."""
-    token = hmac.new(salt, email.strip().lower().encode(), hashlib.sha256).hexdigest()[:16]
-    return f"erased-{token}@erased.invalid"
+    """An address that stands for another one and cannot be reversed once the salt is gone; its own stays itself."""
+    email = email.strip().lower()
+    if email.endswith(PSEUDONYM_ENDING):
+        return email
+    return f"erased-{hmac.new(salt, email.encode(), hashlib.sha256).hexdigest()[:16]}{PSEUDONYM_ENDING}"
 
 
-def forget(document: Any, subject: Subject) -> Any:
-    """The document without what is personal to the subject."""
+def without_addresses(text: str, subject: Subject) -> str:
+    """Text with the subject's addresses, wherever they stand in it, replaced by their pseudonyms."""
+    found = _ADDRESS if subject.is_everybody else _any_of(subject.emails)
+    return found.sub(lambda match: pseudonym(match.group(), subject.salt), text)
+
+
+@lru_cache(maxsize=8)
+def _any_of(emails: frozenset[str]) -> re.Pattern[str]:
+    """Finds these addresses, and not others that end or begin alike."""
+    longest_first = sorted(emails, key=lambda email: (-len(email), email))
+    either = "|".join(map(re.escape, longest_first)) or r"(?!)"
+    return re.compile(rf"(?<![\w.+-])(?<!\w')(?:{either})(?![\w-]|\.\w)", re.IGNORECASE)
+
+
+def forget(document: Any, subject: Subject, *, is_projected: bool = True) -> Any:
+    """The document without what is personal to the subject.
+
+    Of an event that is projected, the parts that are known to be about people lose what is personal. Of any other,
+    nobody knows which parts are: a part that states the subject's identifier loses everything in words.
+    """
     payload = document.get("payload") if isinstance(document, dict) else None
     thing = payload.get("object") if isinstance(payload, dict) else None
     uuid = thing.get("uuid") if isinstance(thing, dict) else None
-    return _walk(document, subject, uuid if isinstance(uuid, str) else None, subject.is_everybody)
+    walk = _Walk(subject, uuid if isinstance(uuid, str) else None, is_projected)
+    return walk.forget(document, is_theirs=subject.is_everybody)
 
 
-def _walk(value: Any, subject: Subject, uuid: str | None, is_theirs: bool) -> Any:
-    if isinstance(value, dict):
+@dataclass(frozen=True)
+class _Walk:
+    """One way through one document."""
+
+    subject: Subject
+    uuid: str | None
+    is_projected: bool
+
+    def forget(self, value: Any, *, is_theirs: bool) -> Any:
+        if isinstance(value, list):
+            return [self.forget(inner, is_theirs=is_theirs) for inner in value]
+        if isinstance(value, str):
+            return without_addresses(value, self.subject)
+        if not isinstance(value, dict):
+            return value
+        is_theirs = is_theirs or (not self.is_projected and self.subject.is_named_by(value))
         if is_theirs and value.get("last_name") and not value.get("first_name"):
             value = value | {"first_name": value["last_name"]}  # one name has to stay to stand for both
         if is_theirs and isinstance(value.get("leave_reason"), str):
             value = value | {"leave_reason": read_leave_reason(value["leave_reason"], value.get("user_name"))}
         return {
-            name: _field(name, inner, subject, uuid, is_theirs)
+            name: self._field(name, inner, is_theirs)
             for name, inner in value.items()
             if not (is_theirs and name in DROPPED)
         }
-    if isinstance(value, list):
-        return [_walk(inner, subject, uuid, is_theirs) for inner in value]
-    return _without_addresses(value, subject) if isinstance(value, str) else value
 
+    def _field(self, name: str, value: Any, is_theirs: bool) -> Any:
+        if isinstance(value, dict):
+            is_person = name in PERSON_PARTS and self.subject.owns(value, self.uuid)
+            return self.forget(value, is_theirs=is_theirs or is_person)
+        if not is_theirs or not value:
+            return self.forget(value, is_theirs=is_theirs)
+        if isinstance(value, list):
+            return [self._field(name, inner, is_theirs) for inner in value]
+        if isinstance(value, str):
+            return self._words(name, value)
+        return value
 
-def _field(name: str, value: Any, subject: Subject, uuid: str | None, is_theirs: bool) -> Any:
-    if isinstance(value, dict):
-        return _walk(value, subject, uuid, is_theirs or (name in PERSON_PARTS and subject.owns(value, uuid)))
-    if is_theirs and isinstance(value, str) and value:
-        names = NAMES if subject.is_everybody else PERSONS_NAMES
-        if name in names:
+    def _words(self, name: str, text: str) -> str:
+        """A text in a part that is theirs."""
+        if name in ADDRESSES and text.strip():
+            return pseudonym(text, self.subject.salt)
+        if name in (NAMES if self.subject.is_everybody else PERSONS_NAMES):
             return ERASED
-        if name in EMAILS and "@" in value:
-            return _without_addresses(value, Subject(subject.salt, is_everybody=True))
-    return _walk(value, subject, uuid, is_theirs)
-
-
-PERSON_PARTS = frozenset({"registrant", "participant"})
-
-
-def _without_addresses(text: str, subject: Subject) -> str:
-    """Text with the subject's addresses, wherever they stand in it, replaced by their pseudonyms."""
-    if "@" not in text:
-        return text
-
-    def replaced(match: re.Match[str]) -> str:
-        address = match.group()
-        is_theirs = subject.is_everybody or address.lower() in subject.emails
-        return pseudonym(address, subject.salt) if is_theirs else address
-
-    return _ADDRESS.sub(replaced, text)
+        if self.is_projected or name in KEPT_NAMES or name.endswith(KEPT_ENDINGS):
+            return without_addresses(text, self.subject)
+        return ERASED

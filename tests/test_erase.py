@@ -34,11 +34,6 @@ TRACES = ("annabel", "quill", "vegan", "ann@example.com", "ann@home.example", "a
 """What must be nowhere, in lower case."""
 
 
-def bug(reason: str) -> pytest.MarkDecorator:
-    """A bug that is reported: whoever mends it is told to take this mark away."""
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 def texts(database: Database) -> list[str]:
     """Every value of every text column of every table, in lower case, with its place."""
     found = []
@@ -141,7 +136,6 @@ def test_a_walk_in_is_erased_by_the_address_they_showed(database: Database) -> N
     assert all(name.startswith("email:erased-") for name in people)
 
 
-@bug("registration.registrant_id keeps `email:` and the address")
 def test_a_registrant_zoom_gave_no_id(database: Database) -> None:
     """Before 2021 the id was always absent: the address is part of the key."""
     take(database, *others(), signup(id=None), *comes(63, email="ann@example.com"))
@@ -164,7 +158,6 @@ def test_the_address_they_came_with_is_enough(database: Database) -> None:
     erased(database, "ann@home.example")
 
 
-@bug("connections bound to the person's are not identified")
 def test_their_telephone_and_their_breakout_room_are_theirs(database: Database) -> None:
     """Neither carries an identifier of the person but what binds it to their other connection."""
     name = {"user_name": "Annabel Quill"}
@@ -198,7 +191,6 @@ def test_a_registrant_with_one_name_and_answers_told_at_different_times(database
     erased(database, "ann@example.com")
 
 
-@bug("an apostrophe splits an address, and what is no address stays in the bodies")
 def test_an_address_may_look_like_anything(database: Database) -> None:
     people = ["o'neil@example.com", "kim+zoom@example.com", "pat=x@example.com", "n/a (no mail)"]
     for number, email in enumerate(people):
@@ -210,7 +202,6 @@ def test_an_address_may_look_like_anything(database: Database) -> None:
     assert rebuild(database, check_only=True).examples == []
 
 
-@bug("an address in free text goes from bodies only")
 def test_an_address_shown_as_a_name_or_written_by_somebody_else_goes_too(database: Database) -> None:
     """Zoom shows the address of who has no name; another registrant names the one who invited them."""
     invited = [{"title": "Who invited you?", "value": "ann@example.com"}]
@@ -222,7 +213,6 @@ def test_an_address_shown_as_a_name_or_written_by_somebody_else_goes_too(databas
     erased(database, "ann@example.com")
 
 
-@bug("an address next to punctuation is not recognised")
 def test_an_address_in_brackets_goes_too(database: Database) -> None:
     invited = [{"title": "Who invited you?", "value": "my colleague (ann@example.com), mailto:ann@example.com."}]
     take(
@@ -232,7 +222,6 @@ def test_an_address_in_brackets_goes_too(database: Database) -> None:
     assert [text for text in traces(database) if text.startswith("inbox_event.body")] == []
 
 
-@bug("link_statement, link_history and link_evidence keep an operator's address")
 def test_a_person_who_decided_links_goes_too(database: Database) -> None:
     said = link_event(
         ACCOUNT, w.meeting_id, "run-1==", "1002", by="ann@example.com", because="ann@example.com says so", now=at(130)
@@ -241,7 +230,6 @@ def test_a_person_who_decided_links_goes_too(database: Database) -> None:
     erased(database, "ann@example.com")
 
 
-@bug("only `registrant` and `participant` parts are forgotten")
 def test_what_they_said_in_events_that_are_not_projected_goes_too(database: Database) -> None:
     chat = {"sender_name": "Annabel Quill", "sender_email": "ann@example.com", "message_content": "I am vegan"}
     take(
@@ -267,7 +255,6 @@ def test_dead_letters_about_them_are_emptied(database: Database) -> None:
     erased(database, "ann@example.com")
 
 
-@bug("dead letters are searched for addresses only")
 def test_a_dead_letter_that_names_only_their_id_is_emptied(database: Database) -> None:
     who = {"registrant_id": "ann-4711", "user_name": "Annabel Quill"}
     cut = encode(w.person(70, "joined", "4", FIRST, **who))[:-4]
@@ -359,7 +346,6 @@ def test_an_account_is_erased_whole_and_another_one_is_left_alone(database: Data
     assert rebuild(database, check_only=True).examples == []
 
 
-@bug("fields with other names than NAMES stay")
 def test_of_an_erased_account_nothing_stays_in_events_that_are_not_projected(database: Database) -> None:
     chat = {"sender_name": "Annabel Quill", "sender_email": "ann@example.com", "message_content": "I am vegan"}
     take(database, *others(), m.live(66, "chat_message_sent", "run-1==", FIRST, chat_message=chat))
@@ -367,7 +353,6 @@ def test_of_an_erased_account_nothing_stays_in_events_that_are_not_projected(dat
     assert traces(database) == []
 
 
-@bug("a dead letter belongs to no account")
 def test_of_an_erased_account_no_dead_letter_stays(database: Database) -> None:
     """One that was cut off has no account: whose it is, only its text tells."""
     take(database, *others(), encode(signup(7))[:-30])
@@ -375,7 +360,6 @@ def test_of_an_erased_account_no_dead_letter_stays(database: Database) -> None:
     assert traces(database) == []
 
 
-@bug("an operator's address goes from bodies only")
 def test_of_an_erased_account_the_operators_words_stay_equal_to_the_inbox(database: Database) -> None:
     said = link_event(ACCOUNT, w.meeting_id, "run-1==", "1002", by="ops@corp.example", because="x", now=at(130))
     take(database, *others(), said)
@@ -427,14 +411,12 @@ def test_a_late_event_from_before_it_left_does_not_keep_an_account(database: Dat
     assert erase_departed(database, 10, now=at(5000) + timedelta(days=30)) == [ACCOUNT]
 
 
-@bug("joinlog.* events count as hearing of the account")
 def test_an_operators_word_after_it_left_does_not_keep_an_account(database: Database) -> None:
     said = link_event(ACCOUNT, w.meeting_id, "run-1==", "1002", by="ops", because="tidy", now=at(6000))
     take(database, *account_story(), leaves(), said)
     assert erase_departed(database, 10, now=at(5000) + timedelta(days=30)) == [ACCOUNT]
 
 
-@bug("erased_at is never taken back")
 def test_an_account_that_came_back_and_left_again_is_erased_again(database: Database) -> None:
     take(database, *account_story(), leaves())
     assert erase_departed(database, 10, now=at(5000) + timedelta(days=30)) == [ACCOUNT]

@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from schema.envelope import decode_document
-from schema.erasure import ERASED, Subject, forget, pseudonym
+from schema.erasure import ERASED, Subject, forget, pseudonym, without_addresses
 from schema.store.database import Database
 from schema.store.erase import (
     KeptBody,
@@ -27,11 +27,14 @@ from schema.store.erase import (
     read_by_account,
     read_by_column,
     read_by_email,
+    read_mentions,
     write_bodies,
 )
-from schema.store.rows import delete_rows, key_of, write_rows
+from schema.store.rows import Key, delete_rows, key_of, read_rows, write_rows
 from schema.store.shadow import stop_drains
+from schema.tables import DERIVED
 from workers.merge import decode_stamps, encode_stamps
+from workers.projection import PROJECTIONS
 
 BATCH_BODIES = 1000
 
@@ -46,9 +49,18 @@ PERSONAL = {
 }
 """Columns that hold what a person is called or answered; `email` and `person_id` besides."""
 
+OPAQUE = frozenset({"account_id", "uuid", "connection_id", "person_id", "registrant_id", "statement_id", "line_id"})
+"""Columns whose words are identifiers; an address in one stands after WITHOUT_ID."""
+
+WITHOUT_ID = "email:"
+"""What begins the id of a registrant, or of a person, whom Zoom gave none."""
+
 LEFT_OUT = ("last_name", "custom_questions")  # an erased body does not have them at all
 
 OF_ACCOUNT = {"meeting": ("topic",), "instance": ("topic",)}
+
+REWRITTEN = (*DERIVED, "link_history")
+"""Tables in whose words somebody's address may stand."""
 
 
 @dataclass(frozen=True)
@@ -61,46 +73,64 @@ class Erased:
 
 def erase_person(database: Database, email: str, on_progress: Progress = lambda _done, _total: None) -> Erased:
     """Erase the person behind an address, in every account."""
-    email = email.strip().lower()
     with database.read() as connection:
-        subject = _identify(connection, email)
+        subject = _identify(connection, email.strip().lower())
     bodies = _erase_bodies(database, None, subject, on_progress)
+    rows = 0
     with database.write() as connection:
         stop_drains(connection)
-        rows = sum(_erase_rows(connection, table, _rows_of(connection, table, subject), subject) for table in PERSONAL)
+        for table in REWRITTEN:
+            theirs = _rows_of(connection, table, subject) if table in PERSONAL else {}
+            mentions = {
+                key_of(table, row): row for email in subject.emails for row in read_mentions(connection, table, email)
+            }
+            rows += _rewrite(connection, table, list(theirs.values()), subject, is_theirs=True)
+            others = [row for key, row in mentions.items() if key not in theirs]
+            rows += _rewrite(connection, table, others, subject, is_theirs=False)
     return Erased(bodies, rows)
 
 
 def erase_account(database: Database, account_id: str, on_progress: Progress = lambda _done, _total: None) -> Erased:
-    """Erase everybody in an account, and what its meetings are called."""
+    """Erase everybody in an account, and what its meetings are called.
+
+    Dead letters whose account cannot be read go when they mention the account.
+    """
     subject = Subject(secrets.token_bytes(32), is_everybody=True)
     bodies = _erase_bodies(database, account_id, subject, on_progress)
     rows = 0
     with database.write() as connection:
         stop_drains(connection)
-        for table in (*PERSONAL, *OF_ACCOUNT):
-            rows += _erase_rows(connection, table, read_by_account(connection, table, account_id), subject)
+        for table in REWRITTEN:
+            for batch in read_by_account(connection, table, account_id):
+                rows += _rewrite(connection, table, batch, subject, is_theirs=True)
         note_erased(connection, account_id, datetime.now(UTC))
     return Erased(bodies, rows)
 
 
 def _identify(connection: Connection, email: str) -> Subject:
-    """Everything Zoom called the person behind an address."""
+    """Everything Zoom called the person behind an address, and every connection of theirs, bound ones included."""
     registrants = read_by_email(connection, "registrant", email)
     connections = read_by_email(connection, "connection", email)
-    registrant_ids = {row["registrant_id"] for row in registrants} | {
-        row["registrant_id"] for row in connections if row["registrant_id"]
-    }
+    registrant_ids = {row["registrant_id"] for row in (*registrants, *connections) if row["registrant_id"]}
     connections += read_by_column(connection, "connection", "registrant_id", registrant_ids)
     user_ids = {row["zoom_user_id"] for row in connections if row["zoom_user_id"]}
     connections += read_by_column(connection, "connection", "zoom_user_id", user_ids)
+    stays = read_rows(
+        connection, "participant", {_connection(row) for row in connections}, by=("account_id", "uuid", "connection_id")
+    )
+    people = {(row["account_id"], row["meeting_id"], row["person_id"]) for row in stays if row["meeting_id"]}
+    stays += read_rows(connection, "participant", people, by=("account_id", "meeting_id", "person_id"))
     return Subject(
         salt=secrets.token_bytes(32),
-        emails=frozenset({email} | {row["email"] for row in connections if row["email"]}),
-        registrant_ids=frozenset(name for name in registrant_ids if not name.startswith("email:")),
+        emails=frozenset({email} | {row["email"] for row in (*connections, *stays) if row["email"]}),
+        registrant_ids=frozenset(name for name in registrant_ids if not name.startswith(WITHOUT_ID)),
         user_ids=frozenset(user_ids),
-        connections=frozenset((row["uuid"], row["connection_id"]) for row in connections),
+        connections=frozenset((row["uuid"], row["connection_id"]) for row in (*connections, *stays)),
     )
+
+
+def _connection(row: Row) -> tuple[str, str, str]:
+    return row["account_id"], row["uuid"], row["connection_id"]
 
 
 def _erase_bodies(database: Database, account_id: str | None, subject: Subject, on_progress: Progress) -> int:
@@ -110,7 +140,7 @@ def _erase_bodies(database: Database, account_id: str | None, subject: Subject, 
     while True:
         with database.write() as connection:
             batch = read_bodies(connection, account_id, after, BATCH_BODIES)
-            rewritten = [kept for kept in (_forgotten(kept, subject) for kept in batch) if kept is not None]
+            rewritten = [kept for kept in (_forgotten(kept, subject, account_id) for kept in batch) if kept is not None]
             write_bodies(connection, rewritten, datetime.now(UTC))
         if not batch:
             return erased
@@ -119,22 +149,22 @@ def _erase_bodies(database: Database, account_id: str | None, subject: Subject, 
         on_progress(done, max(total, done))
 
 
-def _forgotten(kept: KeptBody, subject: Subject) -> KeptBody | None:
+def _forgotten(kept: KeptBody, subject: Subject, account_id: str | None) -> KeptBody | None:
     """The body without what is personal; None when there was nothing in it."""
+    is_elsewhere = account_id is not None and kept.account_id != account_id
+    if is_elsewhere and (account_id or "") not in kept.body:
+        return None
     try:
         document = decode_document(kept.body)
     except (ValueError, RecursionError):  # a dead letter: nothing in it can be told apart, so nothing of it stays
         text = json.dumps({"erased": True})
-        return kept._replace(body=text) if subject.is_everybody or _mentions(kept.body, subject) else None
-    forgotten = forget(document, subject)
+        is_about = kept.body != text and (subject.is_everybody or subject.is_in(kept.body))
+        return kept._replace(body=text) if is_about else None
+    forgotten = forget(document, subject, is_projected=kept.event_type in PROJECTIONS)
     return None if forgotten == document else kept._replace(body=msgspec.json.encode(forgotten).decode())
 
 
-def _mentions(body: str, subject: Subject) -> bool:
-    return any(email in body.lower() for email in subject.emails)
-
-
-def _rows_of(connection: Connection, table: str, subject: Subject) -> list[Row]:
+def _rows_of(connection: Connection, table: str, subject: Subject) -> dict[Key, Row]:
     """The rows of a table that are about the subject."""
     found = [row for email in sorted(subject.emails) for row in read_by_email(connection, table, email)]
     found += read_by_column(connection, table, "registrant_id", subject.registrant_ids)
@@ -142,12 +172,12 @@ def _rows_of(connection: Connection, table: str, subject: Subject) -> list[Row]:
         uuids = {uuid for uuid, _ in subject.connections}
         rows = read_by_column(connection, table, "uuid", uuids)
         found += [row for row in rows if (row["uuid"], row["connection_id"]) in subject.connections]
-    return list({key_of(table, row): row for row in found}.values())
+    return {key_of(table, row): row for row in found}
 
 
-def _erase_rows(connection: Connection, table: str, rows: list[Row], subject: Subject) -> int:
-    written = [_erased(table, row, subject) for row in rows]
-    changed = [(row, after) for row, after in zip(rows, written, strict=True) if row != after]
+def _rewrite(connection: Connection, table: str, rows: list[Row], subject: Subject, *, is_theirs: bool) -> int:
+    """Write rows as they would be had Zoom sent the erased bodies; says how many changed."""
+    changed = [(row, after) for row in rows if (after := _erased(table, row, subject, is_theirs=is_theirs)) != row]
     moved = [key_of(table, row) for row, after in changed if key_of(table, row) != key_of(table, after)]
     delete_rows(connection, table, moved)
     now = datetime.now(UTC)
@@ -155,21 +185,25 @@ def _erase_rows(connection: Connection, table: str, rows: list[Row], subject: Su
     return len(changed)
 
 
-def _erased(table: str, row: Row, subject: Subject) -> Row:
-    """A row as it would be had Zoom sent the erased bodies."""
-    after = dict(row)
-    for column in (*PERSONAL.get(table, ()), *OF_ACCOUNT.get(table, ())):
-        if after.get(column) is not None:
-            after[column] = None if column in LEFT_OUT else ERASED
-    if table == "registrant":
-        after |= _without_parts(row, after)
-    if row.get("email"):
-        after["email"] = pseudonym(row["email"], subject.salt)
+def _erased(table: str, row: Row, subject: Subject, *, is_theirs: bool) -> Row:
+    after = {
+        name: without_addresses(value, subject) if isinstance(value, str) and name not in OPAQUE else value
+        for name, value in row.items()
+    }
+    if is_theirs:
+        for column in (*PERSONAL.get(table, ()), *(OF_ACCOUNT.get(table, ()) if subject.is_everybody else ())):
+            if row.get(column) is not None:
+                after[column] = None if column in LEFT_OUT else ERASED
+        if table == "registrant":
+            after |= _without_parts(row, after)
+        if row.get("email"):
+            after["email"] = pseudonym(row["email"], subject.salt)
     for column in ("person_id", "registrant_id"):
         value = row.get(column)
-        if isinstance(value, str) and "email:" in value:
-            prefix, _, address = value.rpartition("email:")
-            after[column] = f"{prefix}email:{pseudonym(address, subject.salt)}"
+        if isinstance(value, str) and WITHOUT_ID in value:
+            prefix, _, address = value.rpartition(WITHOUT_ID)
+            if is_theirs or address in subject.emails:
+                after[column] = f"{prefix}{WITHOUT_ID}{pseudonym(address, subject.salt)}"
     return after
 
 

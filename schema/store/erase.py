@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Text
 
-from schema.store.rows import columns_of, from_sqlite, is_postgres, moment_parameter
+from schema.envelope import UNKNOWN_ACCOUNT
+from schema.store.rows import bare_value, columns_of, from_sqlite, is_postgres, key_of, moment_parameter
+from schema.tables import TABLES
 
 RETENTION_BATCH_EVENTS = 5000
+ROWS_AT_ONCE_MAX = 5000
 
 Row = dict[str, Any]
 
@@ -20,6 +23,7 @@ class KeptBody(NamedTuple):
 
     account_id: str
     id: int
+    event_type: str | None
     body: str
 
 
@@ -47,18 +51,37 @@ def read_by_column(connection: Connection, table: str, column: str, values: Iter
     return _select(connection, table, f"{column} IN ({marks})", wanted)
 
 
-def read_by_account(connection: Connection, table: str, account_id: str) -> list[Row]:
-    """Every row of an account."""
-    return _select(connection, table, "account_id = ?", (account_id,))
+def read_mentions(connection: Connection, table: str, text: str) -> list[Row]:
+    """The rows of a table in which any column mentions a text, given in lower case; reads the whole table."""
+    columns = [column.name for column in TABLES[table].columns if isinstance(column.type, Text)]
+    if is_postgres(connection):
+        return _select(connection, table, f"strpos(lower(concat_ws(chr(10), {', '.join(columns)})), ?) > 0", (text,))
+    words = " || char(10) || ".join(f"coalesce({name}, '')" for name in columns)
+    return _select(connection, table, f"instr(lower({words}), ?) > 0", (text,))
+
+
+def read_by_account(connection: Connection, table: str, account_id: str) -> Iterator[list[Row]]:
+    """Every row of an account, ROWS_AT_ONCE_MAX at a time in the order of the key; rows may be rewritten between."""
+    keys = [column.name for column in TABLES[table].primary_key]
+    ordered = f"ORDER BY {', '.join(keys)} LIMIT {ROWS_AT_ONCE_MAX}"
+    rows = _select(connection, table, f"account_id = ? {ordered}", (account_id,))
+    while rows:
+        yield rows
+        last = [bare_value(connection, value) for value in key_of(table, rows[-1])]
+        after = f"({', '.join(keys)}) > ({', '.join('?' * len(keys))}) AND account_id = ? {ordered}"
+        rows = _select(connection, table, after, (*last, account_id))
 
 
 def read_bodies(connection: Connection, account_id: str | None, after: tuple[int, str], limit: int) -> list[KeptBody]:
-    """Bodies of an account, or of all, in order of arrival after (id, account_id)."""
+    """Bodies of an account, or of all, in order of arrival after (id, account_id).
+
+    With an account also those whose account nobody could read: dead letters.
+    """
     mark = "%s" if is_postgres(connection) else "?"
-    of_account = f" AND account_id = {mark}" if account_id is not None else ""
+    of_account = f" AND account_id IN ({mark}, '{UNKNOWN_ACCOUNT}')" if account_id is not None else ""
     query = (
-        f"SELECT account_id, id, body FROM inbox_event WHERE body IS NOT NULL AND (id > {mark} OR (id = {mark} AND "
-        f"account_id > {mark})){of_account} ORDER BY id, account_id LIMIT {mark}"
+        "SELECT account_id, id, event_type, body FROM inbox_event WHERE body IS NOT NULL "
+        f"AND (id > {mark} OR (id = {mark} AND account_id > {mark})){of_account} ORDER BY id, account_id LIMIT {mark}"
     )
     last_id, last_account = after
     own = (account_id,) if account_id is not None else ()
@@ -71,7 +94,7 @@ def count_bodies(connection: Connection, account_id: str | None) -> int:
     if account_id is None:
         return int(connection.exec_driver_sql("SELECT count(body) FROM inbox_event").scalar_one())
     mark = "%s" if is_postgres(connection) else "?"
-    query = f"SELECT count(body) FROM inbox_event WHERE account_id = {mark}"
+    query = f"SELECT count(body) FROM inbox_event WHERE account_id IN ({mark}, '{UNKNOWN_ACCOUNT}')"
     return int(connection.exec_driver_sql(query, (account_id,)).scalar_one())
 
 
@@ -102,12 +125,17 @@ def remove_old_bodies(connection: Connection, before: datetime, now: datetime) -
 
 
 def read_departed(connection: Connection, before: datetime) -> list[str]:
-    """Accounts that removed the app before a moment, were not heard of since, and are not erased yet."""
+    """Accounts that removed the app before a moment, were not heard of since, and were not erased since.
+
+    Joinlog's own events (an operator's word) are not a sign of the account.
+    """
     mark = "%s" if is_postgres(connection) else "?"
     query = (
-        f"SELECT d.account_id FROM account_departure d WHERE d.erased_at IS NULL AND d.deauthorized_at < {mark} "
+        f"SELECT d.account_id FROM account_departure d WHERE d.deauthorized_at < {mark} "
+        "AND (d.erased_at IS NULL OR d.erased_at < d.deauthorized_at) "
         "AND NOT EXISTS (SELECT 1 FROM inbox_event e WHERE e.account_id = d.account_id "
-        "AND e.event_ts > d.deauthorized_at AND e.event_type <> 'app_deauthorized')"
+        "AND e.event_ts > d.deauthorized_at AND substr(e.event_type, 1, 8) <> 'joinlog.' "
+        "AND e.event_type <> 'app_deauthorized')"
     )
     return [row[0] for row in connection.exec_driver_sql(query, (moment_parameter(connection, before),))]
 

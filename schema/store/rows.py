@@ -147,6 +147,11 @@ def moment_parameter(connection: Connection, moment: datetime) -> Any:
     return moment.astimezone(UTC) if is_postgres(connection) else utc_text(moment)
 
 
+def bare_value(connection: Connection, value: Any) -> Any:
+    """Any value of a row as a bare parameter of a driver-level statement."""
+    return moment_parameter(connection, value) if isinstance(value, datetime) else value
+
+
 def as_moment(value: Any) -> datetime | None:
     """A moment as a driver returned it: Postgres' as it is, SQLite's read from its text."""
     return utc_moment(value) if isinstance(value, str) else value

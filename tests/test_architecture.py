@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from schema.states import EventState, LinkState
 
 ROOT = Path(__file__).parent.parent
 OURS = ("schema", "webhook", "workers", "joinlog")
@@ -157,6 +161,49 @@ def test_every_module_and_public_function_says_what_it_is(path: Path) -> None:
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
             assert ast.get_docstring(node), f"{node.name} has no docstring"
+
+
+# --- the document -----------------------------------------------------------------------------------------------
+
+DOCUMENT = (ROOT / "ARCHITECTURE.md").read_text()
+
+
+def rows_under(title: str) -> list[list[str]]:
+    """The cells of the tables of one section."""
+    section = DOCUMENT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_the_document_lists_every_module_and_no_other() -> None:
+    listed = {name for row in rows_under("The floor plan") for name in re.findall(r"`([a-z_.]+)`", row[0])}
+    assert [name for name in sorted(listed) if path_of(name) is None] == []
+    packages = {"schema.store", "webhook.pages", "joinlog.fakezoom"}  # listed as a whole
+    modules = {module_of(path) for path in sources(*OURS) if "migrations" not in path.parts} - set(OURS)
+    missing = {m for m in modules - listed if not any(m.startswith(f"{package}.") for package in packages)}
+    assert missing == {"joinlog.__main__"}
+
+
+def test_the_document_says_truly_which_modules_are_pure() -> None:
+    for first, *_ in rows_under("The floor plan"):
+        if first.endswith("(pure)"):
+            for module in re.findall(r"`([a-z_.]+)`", first):
+                assert why_imports(module, WORLDLY) is None, module
+
+
+def test_the_document_explains_every_state() -> None:
+    explained = {row[0].strip("`") for row in rows_under("States")} - {"state"}
+    assert explained == {state.value for state in EventState}
+    section = DOCUMENT.partition("\n## States\n")[2].partition("\n## ")[0]
+    assert [state.value for state in LinkState if f"`{state.value}`" not in section] == []
+
+
+def test_the_document_states_every_limit_as_it_is() -> None:
+    stated = [(row[0].strip("`"), row[1]) for row in rows_under("Limits")[1:]]
+    assert len(stated) > 10
+    for name, value in stated:
+        module, _, constant = name.rpartition(".")
+        assert str(getattr(import_module(module), constant)) == value, name
 
 
 def test_nothing_unpickles() -> None:

@@ -46,7 +46,7 @@ def run(places: Places, size: Size, report: Report) -> None:
 def _one_rate(places: Places, kind: str, rate: int, seconds: float, table: Table, report: Report) -> None:
     requests = max(STARTS_EVERY, int(rate * seconds))
     rate_of = max(rate, requests / seconds)  # at 1/s a few more, so that one of them begins an instance
-    count = requests // STARTS_EVERY + 1
+    count = requests // STARTS_EVERY + 2
     with places.temporary(kind) as url:
         places.keep(url, (webinar.created() for webinar in webinars(count)))
         web, worker = (joinlog(name, places.folder, url, places.redis.url) for name in ("web", "worker"))
@@ -64,7 +64,7 @@ def _one_rate(places: Places, kind: str, rate: int, seconds: float, table: Table
     uuids = [webinar.uuid for webinar in webinars(count)]
     due = [answers.begun + number / rate_of for number in range(requests)]
     seen = Measured(times=[rows.people[n] - due[n] for n in range(requests) if not is_start(n)])
-    linked = Measured(times=[rows.links[uuids[n // STARTS_EVERY]] - due[n] for n in starts])
+    linked = Measured(times=[rows.links[uuids[1 + n // STARTS_EVERY]] - due[n] for n in starts])
     table.add(
         kind, f"{rate_of:g}", ms(answers.at(0.5)), ms(answers.at(0.99)),
         *(ms(found.at(quantile)) for found in (seen, linked) for quantile in (0.5, 0.99, 1.0)),

@@ -125,13 +125,13 @@ def events_of(load: Load) -> Iterator[events.Event]:
     begin_ms = int(time.time() * 1000)
     if load.what == "crowd":
         places = events.webinars(load.places, load.first_place)
-        yield from events.crowd(places, max(1, load.requests // 2), begin_ms, load.first)
+        yield from events.crowd(places, (load.requests + 1) // 2, begin_ms, load.first)
         return
     places = events.webinars(load.places, load.first_place)
     for number in range(load.requests):
         at_ms = begin_ms + int(number / load.per_second * 1000)
         if is_start(number):
-            yield places[number // STARTS_EVERY].started(at_ms)
+            yield places[1 + number // STARTS_EVERY].started(at_ms)  # in the first people are already
         else:
             yield places[0].joined(load.first + number, at_ms)
 
@@ -271,12 +271,15 @@ class Generator:
         except OSError as error:
             self._drop(client, errno.errorcode.get(error.errno or 0, "?"))
             return
+        if client.is_idle:  # the server closes a connection that nobody uses
+            self._drop(client, None)
+            return
         client.answer += chunk
         length = answer_length(client.answer)
         if (length is not None and len(client.answer) >= length) or (not chunk and client.answer):
             self._answered(client, is_closed=not chunk)
         elif not chunk:
-            self._drop(client, None if client.is_idle else "closed")
+            self._drop(client, "closed")
 
     def _answered(self, client: Client, is_closed: bool) -> None:
         now = time.monotonic()

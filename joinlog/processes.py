@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import structlog
 
+from joinlog.collecting import collect_rarely
 from joinlog.lifetime import Signals, dies_with
 from schema.logs import configure_logs
 from schema.settings import ConfigurationError, Settings, read_settings, without_password
@@ -25,6 +26,7 @@ HEADER_SECONDS_MAX = 10
 STOP_SECONDS_MAX = 5  # for answers in progress, each of which is out within 3 s
 RESPAWN_SECONDS = 1.0
 HOUR_SECONDS = 3600.0
+SWITCH_SECONDS = 0.0005  # Python's 5 ms are what each answer to Zoom would wait for every page that is being made
 
 log = structlog.get_logger()
 
@@ -77,11 +79,13 @@ def _load_app(server_pid: int) -> Any:
     from webhook.front import Front
 
     dies_with(server_pid, signal.SIGKILL)()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    collect_rarely()
     settings = read_settings()
     app = create_app(settings)
     parts = app.extensions["joinlog"]
     desk = Desk(parts["keeper"])
-    return Front(app.wsgi_app, settings.web_threads, intake=parts["intake"], desk=desk, intake_path=WEBHOOK_PATH)
+    return Front(app.wsgi_app, 4, intake=parts["intake"], desk=desk, intake_path=WEBHOOK_PATH)
 
 
 def require_free_port(host: str, port: int) -> int:

@@ -6,6 +6,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from joinlog.asking import open_database
+from joinlog.collecting import collect_rarely
 from workers.rebuild import BodiesMissing, Rebuilt
 from workers.rebuild import rebuild as rebuild_tables
 
@@ -18,6 +19,7 @@ def rebuild(check: bool) -> None:
     Rows that are right already are not touched. On SQLite the swap holds the one writer up, about a second for each
     200,000 rows; Zoom sends again what it could not deliver meanwhile.
     """
+    collect_rarely()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with open_database(durable=False) as database, Progress(*columns, transient=True) as progress:
         task = progress.add_task("Applying events", total=None)

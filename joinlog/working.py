@@ -20,6 +20,7 @@ from rq.exceptions import StopRequested
 from rq.worker import WorkerStatus
 from sqlalchemy.exc import SQLAlchemyError
 
+from joinlog.collecting import collect_rarely
 from schema.migrate import applied_revision, newest_revision
 from schema.settings import Settings
 from schema.store.database import Database
@@ -39,6 +40,7 @@ def work(settings: Settings, redis_url: str) -> None:
     """Run until SIGTERM or SIGINT, and end after the batch in progress."""
     stopping = threading.Event()
     stop_on_signals(stopping)
+    collect_rarely()
     database = Database(settings.database_url, durable=False)
     drain = Drain(database, batch_events=settings.drain_batch_events, stopping=stopping)
     jobs.prepare(drain.empty)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from schema.envelope import read_envelope
-from schema.payloads import read_payload
+from schema.payloads import read_payload, to_milliseconds
 from tests.posting import encode
 from tests.stories import Json
 from workers.merge import Fact
@@ -18,12 +18,14 @@ def facts_of(event: Json | bytes) -> list[Fact]:
     """What the projection of its type says of an event."""
     envelope = read_envelope(encode(event))
     assert envelope.event_type is not None
+    at = envelope.event_ts or ARRIVED_AT
     read = Event(
         envelope.account_id,
         envelope.event_type,
         envelope.idempotency_key,
         1,
-        envelope.event_ts or ARRIVED_AT,
+        at,
+        to_milliseconds(at),
         read_payload(envelope.body),
     )
     return list(PROJECTIONS[envelope.event_type](read))

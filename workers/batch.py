@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from schema.payloads import read_payload
+from schema.payloads import read_payload, to_milliseconds
 from schema.store.inbox import MEETING_BUCKETS, Claimed, lock_meetings
 from schema.store.rows import delete_rows, key_of, read_rows, write_rows
 from workers.merge import (
@@ -46,7 +46,8 @@ def read_event(claimed: Claimed) -> Event:
     assert claimed.event_type is not None
     payload = read_payload(claimed.body or "")
     at = claimed.event_ts or claimed.received_at  # Zoom leaves event_ts out of some; then arrival is all there is
-    return Event(claimed.account_id, claimed.event_type, claimed.idempotency_key, claimed.id, at, payload)
+    at_ms = to_milliseconds(at)
+    return Event(claimed.account_id, claimed.event_type, claimed.idempotency_key, claimed.id, at, at_ms, payload)
 
 
 def project(events: Iterable[Event]) -> list[Fact]:

@@ -9,7 +9,7 @@ Same input, same decision, whatever order the input came in.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -273,14 +273,14 @@ def telling_voters(
     telling = []
     for voter in {voter.registrant_id: voter for voter in voters}.values():
         named = voter.occurrence_ids & planned.keys() if planned else voter.occurrence_ids
-        if named and not (len(planned) > 1 and _open_at(planned, voter.since) <= named):
+        if named and not (len(planned) > 1 and _names_all(voter, named, planned)):
             telling.append(replace(voter, occurrence_ids=named))
     return telling
 
 
-def _open_at(planned: Mapping[str, _Window], moment: datetime | None) -> set[str]:
-    """What there was to choose from when somebody registered: what was not over."""
-    return {name for name, window in planned.items() if moment is None or window.end > moment}
+def _names_all(voter: Voter, named: Set[str], planned: Mapping[str, _Window]) -> bool:
+    """Whether somebody named all there was to choose from when they registered: what was not over."""
+    return all(name in named for name, window in planned.items() if voter.since is None or window.end > voter.since)
 
 
 def count_votes(voters: Iterable[Voter]) -> Counter[str]:

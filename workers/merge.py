@@ -8,7 +8,7 @@ value, so that even then the order of arrival says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -146,19 +146,13 @@ def merge_fact(table: str, row: Row, values: Mapping[str, Any], stated_ms: int) 
     return row
 
 
-def merge_facts(facts: Iterable[Fact], known: Mapping[str, Mapping[Key, Row]]) -> dict[str, dict[Key, Row]]:
+def merge_facts(facts: Sequence[Fact], known: Mapping[str, Mapping[Key, Row]]) -> dict[str, dict[Key, Row]]:
     """Combine the facts of a batch with the rows that exist; returns the rows touched, by table and key.
 
-    Rows of `known` are not changed.
+    Rows of `known` are not changed. `facts` is a sequence, for facts are told apart by the values they hold.
     """
     merged: dict[str, dict[Key, Row]] = {}
-    mentioned: set[tuple[str, Key, int]] = set()
-    for fact in facts:
-        if fact.stated_ms == MENTION_MS:  # ten thousand people mention the same meeting in the same words
-            mention = (fact.table, fact.key, id(fact.values))
-            if mention in mentioned:
-                continue
-            mentioned.add(mention)
+    for fact in _said_once(facts):
         rows = merged.setdefault(fact.table, {})
         row = rows.get(fact.key)
         if row is None and (existing := known.get(fact.table, {}).get(fact.key)) is not None:
@@ -167,6 +161,20 @@ def merge_facts(facts: Iterable[Fact], known: Mapping[str, Mapping[Key, Row]]) -
             row = dict(zip(KEY_COLUMNS[fact.table], fact.key, strict=True)) | {"stamps": {}}
         rows[fact.key] = merge_fact(fact.table, row, fact.values, fact.stated_ms)
     return merged
+
+
+def _said_once(facts: Sequence[Fact]) -> Iterable[Fact]:
+    """Facts that repeat the very same words of the same row, once: ten thousand people mention the same meeting.
+
+    Of these the latest counts: every rule but "newest" ignores when they were said.
+    """
+    said: dict[tuple[str, Key, int], Fact] = {}
+    for fact in facts:
+        words = (fact.table, fact.key, id(fact.values))
+        before = said.get(words)
+        if before is None or fact.stated_ms > before.stated_ms:
+            said[words] = fact
+    return said.values()
 
 
 def copy_row(row: Row) -> Row:

@@ -43,12 +43,8 @@ class Event(NamedTuple):
     key: str
     seq: int
     at: datetime
+    at_ms: int  # the same, ms since 1970
     payload: PayloadPart
-
-    @property
-    def at_ms(self) -> int:
-        """When it happened, ms since 1970."""
-        return to_milliseconds(self.at)
 
     @property
     def kind(self) -> str:

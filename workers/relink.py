@@ -173,23 +173,27 @@ def _decide(
 
 def _read_seen(connection: Connection, instances: Mapping[Key, Row]) -> dict[Key, Seen]:
     """The registrants in each instance, and what the registrations that stood when it started name."""
-    people: dict[Key, dict[str, list[Vote]]] = {key: {} for key in instances}
-    for vote in read_votes(connection, [(key[0], key[1]) for key in instances]):
-        people[vote.account_id, vote.uuid].setdefault(vote.registrant_id, []).append(vote)
+    asked = read_votes(connection, [(key[0], key[1]) for key in instances])
     return {
-        key: Seen(len(found), [_voter(name, votes, instances[key]) for name, votes in found.items()])
-        for key, found in people.items()
+        key: Seen(votes.registrants, _voters(votes.named, instances[key]["started_at"])) for key, votes in asked.items()
     }
 
 
-def _voter(registrant_id: str, votes: Iterable[Vote], instance: Row) -> Voter:
-    standing = [
-        vote
-        for vote in votes
-        if vote.occurrence_id is not None and (vote.until is None or vote.until > instance["started_at"])
+def _voters(votes: Iterable[Vote], started_at: datetime) -> list[Voter]:
+    """The people of these votes, with what stood when the instance started."""
+    by_person: dict[str, list[Vote]] = {}
+    for vote in votes:
+        standing = by_person.setdefault(vote.registrant_id, [])
+        if vote.until is None or vote.until > started_at:
+            standing.append(vote)
+    return [
+        Voter(
+            registrant_id,
+            frozenset(vote.occurrence_id for vote in standing),
+            min((vote.since for vote in standing if vote.since is not None), default=None),
+        )
+        for registrant_id, standing in by_person.items()
     ]
-    since = min((vote.since for vote in standing if vote.since is not None), default=None)
-    return Voter(registrant_id, frozenset(str(vote.occurrence_id) for vote in standing), since)
 
 
 def _write_decisions(

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from schema.envelope import Envelope
 from schema.states import EventState
 from schema.store.database import Database
-from schema.store.rows import as_moment, is_postgres, moment_parameter
+from schema.store.rows import as_moment, is_postgres, moment_parameter, packed, recordset
 from schema.tables import utc_text
 
 InboxKey = tuple[str, int]  # account_id, id
@@ -39,21 +39,21 @@ class Claimed(NamedTuple):
     body: str | None
 
 
-_KEEP_COLUMNS = (
-    ("account_id", "text"), ("id", "bigint"), ("idempotency_key", "text"), ("event_type", "text"),
-    ("event_ts", "timestamptz"), ("meeting_id", "bigint"), ("uuid", "text"), ("received_at", "timestamptz"),
-    ("last_delivered_at", "timestamptz"), ("processed_at", "timestamptz"), ("deliveries", "integer"),
-    ("tracking_id", "text"), ("state", "text"), ("error", "text"), ("body", "text"), ("updated_at", "timestamptz"),
-)  # fmt: skip
-_KEEP_NAMES = ", ".join(name for name, _ in _KEEP_COLUMNS)
+_KEEP_COLUMNS = {
+    "account_id": "text", "id": "bigint", "idempotency_key": "text", "event_type": "text", "event_ts": "timestamptz",
+    "meeting_id": "bigint", "uuid": "text", "received_at": "timestamptz", "last_delivered_at": "timestamptz",
+    "processed_at": "timestamptz", "deliveries": "integer", "tracking_id": "text", "state": "text", "error": "text",
+    "body": "text", "updated_at": "timestamptz",
+}  # fmt: skip
+_KEEP_NAMES = ", ".join(_KEEP_COLUMNS)
+_KEY_TYPES = {"account_id": "text", "id": "bigint"}
 _REPEAT = (
     "ON CONFLICT (account_id, idempotency_key) DO UPDATE SET "
     "deliveries = inbox_event.deliveries + excluded.deliveries, last_delivered_at = "
 )
 _KEEP_POSTGRES = (
-    f"INSERT INTO inbox_event ({_KEEP_NAMES}) SELECT * FROM unnest("
-    + ", ".join(f"%s::{kind}[]" for _, kind in _KEEP_COLUMNS)
-    + f") {_REPEAT} GREATEST(inbox_event.last_delivered_at, excluded.last_delivered_at)"
+    f"INSERT INTO inbox_event ({_KEEP_NAMES}) SELECT * FROM {recordset(_KEEP_COLUMNS, 'arrived')} "
+    f"{_REPEAT} GREATEST(inbox_event.last_delivered_at, excluded.last_delivered_at)"
 )
 _KEEP_SQLITE = (
     f"INSERT INTO inbox_event ({_KEEP_NAMES}) VALUES ({', '.join('?' * len(_KEEP_COLUMNS))}) "
@@ -71,7 +71,7 @@ def keep(database: Database, arrivals: Sequence[Arrival]) -> None:
     if database.is_postgres:
         rows = _merge_repeats(rows)
         with database.autocommit() as connection:  # one statement is one transaction, and one round trip
-            connection.exec_driver_sql(_KEEP_POSTGRES, tuple(list(column) for column in zip(*rows, strict=True)))
+            connection.exec_driver_sql(_KEEP_POSTGRES, (packed(tuple(_KEEP_COLUMNS), rows),))
         return
     values = [tuple(utc_text(value) if isinstance(value, datetime) else value for value in row) for row in rows]
     with database.write() as connection:
@@ -115,11 +115,11 @@ def claim_again(connection: Connection, keys: Sequence[InboxKey]) -> list[Claime
     """Take these events, those of them that are still pending and not held by another worker."""
     if is_postgres(connection):
         query = (
-            f"SELECT {_CLAIM_COLUMNS} FROM unnest(%s::text[], %s::bigint[]) AS wanted(account_id, id) "
+            f"SELECT {_CLAIM_COLUMNS} FROM {recordset(_KEY_TYPES, 'wanted')} "
             "JOIN inbox_event e USING (account_id, id) WHERE e.state = 'pending' ORDER BY e.id "
             "FOR UPDATE OF e SKIP LOCKED"
         )
-        return claimed_from(connection.exec_driver_sql(query, ([key[0] for key in keys], [key[1] for key in keys])))
+        return claimed_from(connection.exec_driver_sql(query, (packed(tuple(_KEY_TYPES), keys),)))
     query = (
         f"SELECT {_CLAIM_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN inbox_event e "
         "WHERE e.account_id = json_extract(wanted.value, '$[0]') AND e.id = json_extract(wanted.value, '$[1]') "
@@ -147,9 +147,9 @@ def settle(
     if is_postgres(connection):
         connection.exec_driver_sql(
             "UPDATE inbox_event e SET state = %s, processed_at = %s, updated_at = %s, error = %s "
-            "FROM unnest(%s::text[], %s::bigint[]) AS settled(account_id, id) "
+            f"FROM {recordset(_KEY_TYPES, 'settled')} "
             "WHERE e.account_id = settled.account_id AND e.id = settled.id",
-            (state.value, moment, moment, error, [key[0] for key in settled], [key[1] for key in settled]),
+            (state.value, moment, moment, error, packed(tuple(_KEY_TYPES), settled)),
         )
         return
     connection.exec_driver_sql(

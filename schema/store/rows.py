@@ -6,18 +6,21 @@ and dialect from `schema.tables`, so there is no object per row and no SQL compi
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import BigInteger, Boolean, Connection, Integer
 
 from schema.tables import TABLES, UtcDateTime, utc_moment, utc_text
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
+
+_encode = msgspec.json.Encoder().encode
 
 
 class _Shape(NamedTuple):
@@ -27,6 +30,7 @@ class _Shape(NamedTuple):
     key: tuple[str, ...]
     postgres_types: Mapping[str, str]
     moments: tuple[int, ...]
+    moment_names: frozenset[str]
     flags: tuple[int, ...]
 
 
@@ -38,6 +42,7 @@ def _shape(table: str) -> _Shape:
         key=tuple(column.name for column in TABLES[table].primary_key),
         postgres_types={column.name: _postgres_type(column.type) for column in columns},
         moments=tuple(place for place, column in enumerate(columns) if isinstance(column.type, UtcDateTime)),
+        moment_names=frozenset(column.name for column in columns if isinstance(column.type, UtcDateTime)),
         flags=tuple(place for place, column in enumerate(columns) if isinstance(column.type, Boolean)),
     )
 
@@ -54,7 +59,15 @@ def _postgres_type(column_type: object) -> str:
 
 def key_of(table: str, row: Mapping[str, Any]) -> Key:
     """The primary key of a row, in the order of the table's key."""
-    return tuple(row[name] for name in _shape(table).key)
+    return _key_getter(table)(row)
+
+
+@cache
+def _key_getter(table: str) -> Callable[[Mapping[str, Any]], Key]:
+    names = _shape(table).key
+    if len(names) == 1:
+        return lambda row: (row[names[0]],)
+    return itemgetter(*names)
 
 
 def is_postgres(connection: Connection) -> bool:
@@ -70,12 +83,13 @@ def read_rows(connection: Connection, table: str, keys: Iterable[Key], by: Seque
     shape = _shape(table)
     names = tuple(by) or shape.key
     if is_postgres(connection):
-        lists = tuple([key[place] for key in wanted] for place in range(len(names)))
-        found = connection.exec_driver_sql(_postgres_read(table, names), lists)
+        found = connection.exec_driver_sql(_postgres_read(table, names), (packed(names, wanted),))
         return [dict(zip(shape.columns, values, strict=True)) for values in found.fetchall()]
-    packed = json.dumps([[_sqlite_value(value) for value in key] for key in wanted])
-    found = connection.exec_driver_sql(_sqlite_read(table, names), (packed,))
-    return [from_sqlite(table, values) for values in found.fetchall()]
+    if any(name in shape.moment_names for name in names):
+        wanted = [tuple(_sqlite_value(value) for value in key) for key in wanted]
+    values = _encode(wanted).decode()
+    found = connection.exec_driver_sql(_sqlite_read(table, names), (values,))
+    return [from_sqlite(table, row) for row in found.fetchall()]
 
 
 def write_rows(connection: Connection, table: str, rows: Sequence[Row], *, keep_existing: bool = False) -> None:
@@ -87,10 +101,10 @@ def write_rows(connection: Connection, table: str, rows: Sequence[Row], *, keep_
         return
     shape = _shape(table)
     if is_postgres(connection):
-        lists = tuple([row.get(name) for row in rows] for name in shape.columns)
-        connection.exec_driver_sql(_postgres_write(table, keep_existing), lists)
+        connection.exec_driver_sql(_postgres_write(table, keep_existing), (_encode(rows).decode(),))
         return
-    values = [_to_sqlite(shape, row) for row in rows]
+    texts: dict[datetime, str] = {}
+    values = [_to_sqlite(shape, row, texts) for row in rows]
     connection.exec_driver_sql(_sqlite_write(table, keep_existing), values)
 
 
@@ -100,8 +114,7 @@ def delete_rows(connection: Connection, table: str, keys: Sequence[Key]) -> None
         return
     names = _shape(table).key
     if is_postgres(connection):
-        lists = tuple([key[place] for key in keys] for place in range(len(names)))
-        connection.exec_driver_sql(_postgres_delete(table), lists)
+        connection.exec_driver_sql(_postgres_delete(table), (packed(names, keys),))
         return
     condition = " AND ".join(f"{name} = ?" for name in names)
     connection.exec_driver_sql(
@@ -123,12 +136,16 @@ def from_sqlite(table: str, values: Sequence[Any]) -> Row:
     return dict(zip(shape.columns, translated, strict=True))
 
 
-def _to_sqlite(shape: _Shape, row: Row) -> tuple[Any, ...]:
+def _to_sqlite(shape: _Shape, row: Row, texts: dict[datetime, str]) -> tuple[Any, ...]:
+    """`texts` remembers how moments are written: most rows of a batch share several."""
     values = [row.get(name) for name in shape.columns]
     for place in shape.moments:
         moment = values[place]
         if moment is not None:
-            values[place] = utc_text(moment)
+            text = texts.get(moment)
+            if text is None:
+                text = texts[moment] = utc_text(moment)
+            values[place] = text
     return tuple(values)
 
 
@@ -157,14 +174,29 @@ def as_moment(value: Any) -> datetime | None:
     return utc_moment(value) if isinstance(value, str) else value
 
 
+def packed(names: Iterable[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows of values as the one parameter that `recordset` unpacks in Postgres."""
+    return _encode([dict(zip(names, row, strict=True)) for row in rows]).decode()
+
+
+def recordset(columns: Mapping[str, str], alias: str) -> str:
+    """A FROM item of these columns (name to type), to be given what `packed` made.
+
+    One text, written by msgspec and taken apart in Postgres, costs Python a tenth of an array per column, and the
+    whole statement half the time (measured).
+    """
+    return f"json_to_recordset(%s) AS {alias}({', '.join(f'{name} {kind}' for name, kind in columns.items())})"
+
+
+def _recordset_of(table: str, names: Iterable[str], alias: str) -> str:
+    types = _shape(table).postgres_types
+    return recordset({name: types[name] for name in names}, alias)
+
+
 @cache
 def _postgres_read(table: str, names: tuple[str, ...]) -> str:
-    types = _shape(table).postgres_types
-    arrays = ", ".join(f"%s::{types[name]}[]" for name in names)
-    return (
-        f"SELECT {columns_of(table, 't')} FROM {table} t "
-        f"JOIN unnest({arrays}) AS wanted({', '.join(names)}) USING ({', '.join(names)})"
-    )
+    wanted = _recordset_of(table, names, "wanted")
+    return f"SELECT {columns_of(table, 't')} FROM {table} t JOIN {wanted} USING ({', '.join(names)})"
 
 
 @cache
@@ -182,11 +214,10 @@ def _on_conflict(table: str, keep_existing: bool) -> str:
 
 @cache
 def _postgres_write(table: str, keep_existing: bool) -> str:
-    shape = _shape(table)
-    arrays = ", ".join(f"%s::{shape.postgres_types[name]}[]" for name in shape.columns)
+    columns = _shape(table).columns
     return (
-        f"INSERT INTO {table} ({', '.join(shape.columns)}) "
-        f"SELECT * FROM unnest({arrays}) {_on_conflict(table, keep_existing)}"
+        f"INSERT INTO {table} ({', '.join(columns)}) "
+        f"SELECT * FROM {_recordset_of(table, columns, 'given')} {_on_conflict(table, keep_existing)}"
     )
 
 
@@ -199,7 +230,6 @@ def _sqlite_write(table: str, keep_existing: bool) -> str:
 
 @cache
 def _postgres_delete(table: str) -> str:
-    shape = _shape(table)
-    arrays = ", ".join(f"%s::{shape.postgres_types[name]}[]" for name in shape.key)
-    condition = " AND ".join(f"t.{name} = gone.{name}" for name in shape.key)
-    return f"DELETE FROM {table} t USING unnest({arrays}) AS gone({', '.join(shape.key)}) WHERE {condition}"
+    names = _shape(table).key
+    condition = " AND ".join(f"t.{name} = gone.{name}" for name in names)
+    return f"DELETE FROM {table} t USING {_recordset_of(table, names, 'gone')} WHERE {condition}"

@@ -10,7 +10,16 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from schema.reserved import EVERY_OCCURRENCE
-from schema.store.rows import as_moment, columns_of, from_sqlite, is_postgres, moment_parameter, read_rows
+from schema.store.rows import (
+    as_moment,
+    columns_of,
+    from_sqlite,
+    is_postgres,
+    moment_parameter,
+    packed,
+    read_rows,
+    recordset,
+)
 
 VOTERS_MAX = 400
 """Registrants of one instance that are asked at most, by registrant_id, so that linking costs the same with 100,000."""
@@ -19,14 +28,19 @@ InstanceKey = tuple[str, str]  # account_id, uuid
 
 
 class Vote(NamedTuple):
-    """A registrant seen in an instance, and one occurrence the registration names; None where it names none."""
+    """A registrant seen in an instance, and one occurrence the registration names."""
 
-    account_id: str
-    uuid: str
     registrant_id: str
-    occurrence_id: str | None
+    occurrence_id: str
     since: datetime | None
     until: datetime | None
+
+
+class Votes(NamedTuple):
+    """Of the registrants seen in an instance: how many were asked, and what those say who name occurrences."""
+
+    registrants: int
+    named: list[Vote]
 
 
 _VOTES = (
@@ -38,14 +52,17 @@ _VOTES = (
 )
 
 
-def read_votes(connection: Connection, instances: Iterable[InstanceKey]) -> list[Vote]:
+def read_votes(connection: Connection, instances: Iterable[InstanceKey]) -> dict[InstanceKey, Votes]:
     """The registrants seen in these instances, VOTERS_MAX of each, and which occurrences their registrations name."""
-    votes: list[Vote] = []
     query = _VOTES.replace("?", "%s") if is_postgres(connection) else _VOTES
+    votes = {}
     for account_id, uuid in instances:
         parameters = (account_id, uuid, VOTERS_MAX, EVERY_OCCURRENCE)
-        for registrant_id, occurrence_id, since, until in connection.exec_driver_sql(query, parameters):
-            votes.append(Vote(account_id, uuid, registrant_id, occurrence_id, as_moment(since), as_moment(until)))
+        rows = connection.exec_driver_sql(query, parameters).fetchall()
+        votes[account_id, uuid] = Votes(
+            len({row[0] for row in rows}),
+            [Vote(name, named, as_moment(since), as_moment(until)) for name, named, since, until in rows if named],
+        )
     return votes
 
 
@@ -96,12 +113,11 @@ def read_stays_reaching(
     for reaching, parameters in (("p.left_at >= ?", (moment,)), ("p.left_at IS NULL", ())):
         query = f"SELECT {columns_of('participant', 'p')} FROM {{people}} WHERE {{same}} AND {reaching}"
         if is_postgres(connection):
-            people = "unnest(%s::text[], %s::bigint[], %s::text[]) AS w(a, m, n), participant p"
+            people = recordset({"a": "text", "m": "bigint", "n": "text"}, "w") + ", participant p"
             same = "p.account_id = w.a AND p.meeting_id = w.m AND p.person_id = w.n"
             text = query.format(people=people, same=same).replace("?", "%s")
-            lists = [list(column) for column in zip(*persons, strict=True)]
             names = columns_of("participant").split(", ")
-            rows = connection.exec_driver_sql(text, (*lists, *parameters)).fetchall()
+            rows = connection.exec_driver_sql(text, (packed("amn", persons), *parameters)).fetchall()
             found += [dict(zip(names, row, strict=True)) for row in rows]
         else:
             same = " AND ".join(

@@ -13,6 +13,7 @@ import time
 
 import structlog
 
+from joinlog.collecting import collect_rarely
 from schema.store.database import Database
 from workers.drain import BREATH_SECONDS, Drain
 
@@ -21,6 +22,7 @@ def main() -> None:
     """Drain."""
     url, batch_events, events_max = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    collect_rarely()  # as the worker does
     database = Database(url, durable=False)
     pause = threading.Event()
     drain = Drain(database, batch_events=batch_events, stopping=pause)

@@ -83,9 +83,11 @@ def _load_app(server_pid: int) -> Any:
     collect_rarely()
     settings = read_settings()
     app = create_app(settings)
+    for template in app.jinja_env.list_templates():  # now, and not for twenty pages at once when people look
+        app.jinja_env.get_template(template)
     parts = app.extensions["joinlog"]
     desk = Desk(parts["keeper"])
-    return Front(app.wsgi_app, 4, intake=parts["intake"], desk=desk, intake_path=WEBHOOK_PATH)
+    return Front(app.wsgi_app, settings.web_threads, intake=parts["intake"], desk=desk, intake_path=WEBHOOK_PATH)
 
 
 def require_free_port(host: str, port: int) -> int:

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port the web process listens on")
     public_url: OptionalText = Field(None, description="https://... as Zoom and browsers reach this server")
     trusted_proxies: int = Field(0, ge=0, le=8, description="reverse proxies in front whose X-Forwarded-* is believed")
-    web_threads: int = Field(32, ge=1, le=512, description="requests the web process answers at the same moment")
+    web_threads: int = Field(4, ge=1, le=512, description="pages made at the same moment; Zoom's events need no thread")
     web_backlog: int = Field(4096, ge=128, le=65535, description="connections that may wait to be accepted")
     signature_tolerance_seconds: int = Field(
         7200, ge=60, le=86400, description="how old a signed request may be; Zoom's last retry comes after 85 minutes"

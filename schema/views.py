@@ -27,19 +27,17 @@ _STANDS = """(r.status <> 'pending'
 # A registration counts for an occurrence: approved, made before it ended, not taken back before it began.
 
 _OF_OCCURRENCE = "r.account_id = o.account_id AND r.meeting_id = o.meeting_id AND r.occurrence_id = o.occurrence_id"
-_OF_ALL = """r.account_id = o.account_id AND r.meeting_id = o.meeting_id AND r.occurrence_id = '*'
-    AND NOT EXISTS (SELECT 1 FROM registration own WHERE own.account_id = o.account_id
-        AND own.meeting_id = o.meeting_id AND own.registrant_id = r.registrant_id
-        AND own.occurrence_id = o.occurrence_id)"""
-# Somebody registered for all, and with a word of their own about this one, is counted by that word.
+_OF_ALL = "r.account_id = o.account_id AND r.meeting_id = o.meeting_id AND r.occurrence_id = '*'"
 
-_REGISTRANTS = f"""((SELECT count(*) FROM registration r WHERE {_OF_OCCURRENCE} AND {_STANDS})
-    + (SELECT count(*) FROM registration r WHERE {_OF_ALL} AND {_STANDS}))"""
-
-_PERSONS_REGISTRANT = "r.registrant_id = substr(p.person_id, 12)"
-_IS_REGISTERED = f"""(p.person_id LIKE 'registrant:%' AND (
-    EXISTS (SELECT 1 FROM registration r WHERE {_PERSONS_REGISTRANT} AND {_OF_OCCURRENCE} AND {_STANDS})
-    OR EXISTS (SELECT 1 FROM registration r WHERE {_PERSONS_REGISTRANT} AND {_OF_ALL} AND {_STANDS})))"""
+_WORD = f"(CASE WHEN {_STANDS} THEN 1 ELSE 0 END + CASE WHEN r.occurrence_id = '*' THEN 0 ELSE 2 END)"
+_BOTH = "r.account_id = o.account_id AND r.meeting_id = o.meeting_id AND r.occurrence_id IN (o.occurrence_id, '*')"
+_REGISTRANTS = f"""(SELECT count(*) FROM (
+    SELECT max({_WORD}) AS word FROM registration r WHERE {_BOTH} GROUP BY r.registrant_id) AS words
+    WHERE word IN (1, 3))"""
+_IS_REGISTERED = f"""(p.person_id LIKE 'registrant:%' AND COALESCE((
+    SELECT max({_WORD}) FROM registration r WHERE r.registrant_id = substr(p.person_id, 12) AND {_BOTH}), 0) IN (1, 3))"""
+# The word about this occurrence (2: no, 3: yes) outweighs the one about all (0, 1). Registrations are not joined with
+# registrations: without statistics Postgres would read all of them once for each of them.
 
 _INSTANCES = """occurrence o
     {then_join} instance i
@@ -157,7 +155,9 @@ VIEWS: Mapping[str, View] = {
         UNION ALL
         SELECT o.account_id, o.meeting_id, o.occurrence_id, r.registrant_id, r.since, r.until
         FROM occurrence o JOIN registration r ON {_OF_ALL}
-        WHERE {_STANDS}
+        WHERE {_STANDS} AND NOT EXISTS (
+            SELECT 1 FROM registration own WHERE own.account_id = r.account_id AND own.meeting_id = r.meeting_id
+            AND own.registrant_id = r.registrant_id AND own.occurrence_id = o.occurrence_id)
         """,
     ),
     "live_instance": View(

@@ -109,8 +109,8 @@ class Front:
         if refusal is not None:
             return refusal
         signature, timestamp = headers.get("x-zm-signature"), headers.get("x-zm-request-timestamp")
-        if URL_VALIDATION.encode() in body:  # rare, and noted in the database: that is for a thread
-            believed = await self._loop.run_in_executor(self._pool, intake.believe, signature, timestamp, None, body)
+        if URL_VALIDATION.encode() in body:  # rare, noted in the database: a thread's work
+            believed = await self._loop.run_in_executor(None, intake.believe, signature, timestamp, None, body)
         else:
             believed = intake.believe(signature, timestamp, headers.get("x-zm-trackingid"), body)
         if isinstance(believed, Answer):

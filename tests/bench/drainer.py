@@ -15,7 +15,7 @@ import structlog
 
 from joinlog.collecting import collect_rarely
 from schema.store.database import Database
-from workers.drain import BREATH_SECONDS, Drain
+from workers.drain import Drain, breath_seconds
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
         if settled.dead:
             raise RuntimeError(f"an event could not be applied: {_why(database)}")
         total += settled.total
-        pause.wait(BREATH_SECONDS)  # as `Drain.empty` does
+        pause.wait(breath_seconds(settled.total, batch_events))  # as `Drain.empty` does
     print(total, begun, time.monotonic(), flush=True)
     database.close()
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
-from schema.settings import Settings
 from tests.bench.events import STRIPE_SECRET
 from tests.bench.places import POSTGRES, Places
 from tests.bench.processes import Service, free_port
+from tests.bench.servers import THREADS
 from tests.running import ROOT, environment
 
 FILES = Path(__file__).parent / "peer_files"
@@ -87,7 +87,7 @@ def _dj_stripe(places: Places, stack: ExitStack, core: int | None, other_core: i
     variables = {
         "PGDATABASE": str(told["dbname"]), "PGUSER": str(told["user"]), "PGHOST": str(told["host"]),
         "PGPORT": str(told.get("port", "")), "STRIPE_SECRET": STRIPE_SECRET, "PORT": str(free_port()),
-        "STRIPE_API": f"http://127.0.0.1:{api.port}", "THREADS": str(Settings.model_fields["web_threads"].default),
+        "STRIPE_API": f"http://127.0.0.1:{api.port}", "THREADS": str(THREADS),
     }  # fmt: skip
     _run([python, "dj_stripe_site.py", "setup"], folder, variables)
     service = Service("dj-stripe", [python, "dj_stripe_site.py", "serve"], folder, variables, core)

@@ -21,6 +21,7 @@ from tests.bench.processes import Service, free_port, settings
 from webhook.front import Front
 
 TEXTBOOK_QUEUE = "textbook"
+THREADS = 32  # of every application Joinlog is measured beside
 
 
 def bare() -> Any:
@@ -84,7 +85,7 @@ def reference(name: str, folder: Path, database_url: str, redis_url: str, core: 
 
 def _load(server_pid: int, name: str) -> Any:
     dies_with(server_pid, signal.SIGKILL)()
-    return Front(APPLICATIONS[name](), read_settings().web_threads)
+    return Front(APPLICATIONS[name](), THREADS)
 
 
 def serve(name: str) -> None:

@@ -38,8 +38,14 @@ def add_pages(app: Flask, settings: Settings, database: Database) -> None:
     parts = app.extensions["joinlog"]
     marker = CommitMarker(database)
     changes = Changes(marker)
-    parts |= {"marker": marker, "fragments": Fragments(changes), "tail": LogTail(database, changes)}
+    parts |= {
+        "marker": marker,
+        "fragments": Fragments(changes),
+        "tail": LogTail(database, changes),
+        "rows": live.remembered_rows(),
+    }
     prepare_templates(app, parts["guard"].tokens)
+    app.jinja_env.globals["row_of"] = live.row_of
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     for page in (live, meeting, instance, inbox, health, connect, exports):
         app.register_blueprint(page.blueprint)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from flask import Blueprint, Response, current_app, render_template, request
+from markupsafe import Markup
 
 from schema.store.database import Database
 from schema.store.pages.lines import Line
@@ -24,7 +26,8 @@ from webhook.pages.filters import SEARCH_HEADER, Filters, read_filters, read_sea
 from webhook.pages.fragments import Fragment, Fragments
 from webhook.pages.scan import PAGE_LINES, Reader, read_cursor
 from webhook.pages.showing import iso
-from webhook.pages.tail import Entry, LogTail
+from webhook.pages.tail import LogTail
+from webhook.tokens import Role
 
 BURST_LINES_MAX = 40  # more than this at once cannot be read line by line
 BURST_LINES_SHOWN = 10  # of those the newest are shown, the others counted
@@ -34,6 +37,10 @@ REVIEWS_MAX = 5
 PANEL_REST_SECONDS = 1.0
 SPARK_WIDTH, SPARK_HEIGHT = 240, 40
 HOUR = timedelta(hours=1)
+
+ROWS_REMEMBERED_MAX = 4000  # about 1.5 KB each
+
+Rows = Callable[[Role, Line], Markup]
 
 blueprint = Blueprint("live", __name__)
 
@@ -110,7 +117,7 @@ def news() -> Response:
         "cursor": found.cursor,
         "is_whole": found.is_whole,
         "count": len(fitting),
-        "lines": [[key_of(entry.line), row_of(entry)] for entry in shown],
+        "lines": [[key_of(entry.line), row_of(entry.line)] for entry in shown],
         "rest": rest_of([entry.line for entry in fitting[len(shown) :]]),
         "panel": panel.html if request.args.get("panel") != panel.tag else None,
         "panel_tag": panel.tag,
@@ -123,12 +130,19 @@ def key_of(line: Line) -> str:
     return f"{line.seq}~{line.line_id}"
 
 
-def row_of(entry: Entry) -> str:
+def row_of(line: Line) -> Markup:
     """The row of a line, made once per role whatever the number of viewers."""
-    role = granted().role
-    if role not in entry.html:
-        entry.html[role] = render_template("line.html", line=entry.line)
-    return entry.html[role]
+    return cast(Rows, current_app.extensions["joinlog"]["rows"])(granted().role, line)
+
+
+def remembered_rows() -> Rows:
+    """Rows by role and line, the last ROWS_REMEMBERED_MAX that somebody looked at."""
+
+    @lru_cache(ROWS_REMEMBERED_MAX)
+    def row(_role: Role, line: Line) -> Markup:
+        return Markup(render_template("line.html", line=line))  # noqa: S704 - the template has escaped it
+
+    return row
 
 
 def rest_of(rest: Sequence[Line]) -> dict[str, Any] | None:

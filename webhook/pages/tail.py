@@ -46,11 +46,10 @@ class Changes:
 
 
 class Entry(NamedTuple):
-    """A line, its place in order of arrival, and what it looks like, by role, once somebody looked."""
+    """A line, and its place in order of arrival."""
 
     place: int
     line: Line
-    html: dict[str, str]
 
 
 class News(NamedTuple):
@@ -122,7 +121,7 @@ class LogTail:
         for line in reversed(lines):
             if (line.account_id, line.line_id) not in known:
                 self._place += 1
-                self._entries.append(Entry(self._place, line, {}))
+                self._entries.append(Entry(self._place, line))
 
     def _forget(self, epoch: str) -> None:
         self._epoch = epoch

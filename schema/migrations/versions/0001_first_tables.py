@@ -737,7 +737,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "meeting_id", "registrant_id", "occurrence_id"),
     )
     with op.batch_alter_table("registration", schema=None) as batch_op:
-        batch_op.create_index("registration_occurrence", ["account_id", "meeting_id", "occurrence_id"], unique=False)
+        batch_op.create_index("registration_occurrence", ["meeting_id", "occurrence_id", "account_id"], unique=False)
         batch_op.create_index("registration_updated", ["updated_at"], unique=False)
 
     op.create_table(

@@ -35,7 +35,8 @@ _REGISTRANTS = f"""(SELECT count(*) FROM (
     SELECT max({_WORD}) AS word FROM registration r WHERE {_BOTH} GROUP BY r.registrant_id) AS words
     WHERE word IN (1, 3))"""
 _IS_REGISTERED = f"""(p.person_id LIKE 'registrant:%' AND COALESCE((
-    SELECT max({_WORD}) FROM registration r WHERE r.registrant_id = substr(p.person_id, 12) AND {_BOTH}), 0) IN (1, 3))"""
+    SELECT max({_WORD}) FROM registration r WHERE r.registrant_id = substr(p.person_id, 12) AND {_BOTH}
+    ), 0) IN (1, 3))"""
 # The word about this occurrence (2: no, 3: yes) outweighs the one about all (0, 1). Registrations are not joined with
 # registrations: without statistics Postgres would read all of them once for each of them.
 

@@ -16,7 +16,7 @@ from schema.store.reports import find_accounts
 @contextmanager
 def open_database(*, durable: bool = True) -> Iterator[Database]:
     """The database of the environment, migrated; closed at the end."""
-    from schema.migrate import applied_revision, newest_revision
+    from schema.revision import applied_revision, newest_revision
 
     settings = read_settings()
     configure_logs(settings.model_copy(update={"log_level": "warning"}), "command")

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from joinlog.redis_server import redis_url_of
 from joinlog.up import what_is_missing
-from schema.migrate import applied_revision, newest_revision
+from schema.revision import applied_revision, newest_revision
 from schema.settings import KEY_BYTES_MIN, KEY_FILE, ConfigurationError, Settings, read_settings, without_password
 from schema.store.database import Database
 from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version

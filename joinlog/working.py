@@ -21,7 +21,7 @@ from rq.worker import WorkerStatus
 from sqlalchemy.exc import SQLAlchemyError
 
 from joinlog.collecting import collect_rarely
-from schema.migrate import applied_revision, newest_revision
+from schema.revision import applied_revision, newest_revision
 from schema.settings import Settings
 from schema.store.database import Database
 from workers import jobs

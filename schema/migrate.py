@@ -1,16 +1,13 @@
-"""Bringing a database to the tables and views of this version, and telling whether it is there."""
+"""Bringing a database to the tables and views of this version."""
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
 
+from schema.revision import applied_revision, newest_revision
 from schema.store.database import Database
 from schema.views import create_views, drop_views
 
@@ -34,20 +31,6 @@ def migrate(database: Database) -> tuple[str | None, str]:
         command.upgrade(config, "head")
         create_views(connection)
     return before, newest_revision()
-
-
-def applied_revision(connection: Connection) -> str | None:
-    """The revision a database is at; None when Joinlog never migrated it."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-@cache
-def newest_revision() -> str:
-    """The revision this version of Joinlog needs."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
-        raise RuntimeError("schema/migrations/versions is empty")
-    return head
 
 
 def _config() -> Config:

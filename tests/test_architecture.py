@@ -206,6 +206,12 @@ def test_the_document_states_every_limit_as_it_is() -> None:
         assert str(getattr(import_module(module), constant)) == value, name
 
 
+@pytest.mark.parametrize("process", ["webhook.app", "webhook.front", "joinlog.working", "workers.clock"])
+def test_no_process_that_stays_carries_alembic(process: str) -> None:
+    chain = why_imports(process, {"alembic"})
+    assert chain is None, " -> ".join(chain or [])
+
+
 def test_nothing_unpickles() -> None:
     for path in sources(*OURS):
         assert not {"pickle", "marshal", "shelve", "dill"} & imports_of(path), module_of(path)

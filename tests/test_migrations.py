@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
-from schema.migrate import applied_revision, migrate, newest_revision
+from schema.migrate import migrate
+from schema.revision import VERSIONS, applied_revision, newest_revision
 from schema.store.database import Database
 from schema.tables import METADATA, TABLES
 from schema.views import VIEWS
@@ -32,6 +36,22 @@ def shape_of(database: Database) -> list[Any]:
         else:
             query = "SELECT name, sql FROM sqlite_master"
         return sorted(tuple(row) for row in connection.exec_driver_sql(query))
+
+
+def test_the_newest_revision_is_the_one_alembic_would_go_to() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(VERSIONS.parent))
+    assert ScriptDirectory.from_config(config).get_heads() == [newest_revision()]
+
+
+def test_the_newest_revision_is_the_one_no_other_builds_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, words in (
+        ("b.py", 'revision = "0001"\ndown_revision = None\n'),
+        ("a.py", 'revision: str = "0002"\ndown_revision: str | None = "0001"\n'),
+    ):
+        (tmp_path / name).write_text(words)
+    monkeypatch.setattr("schema.revision.VERSIONS", tmp_path)
+    assert newest_revision.__wrapped__() == "0002"
 
 
 def test_a_migrated_database_is_what_the_tables_say(database: Database) -> None:

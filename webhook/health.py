@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
-from schema.migrate import applied_revision, newest_revision
+from schema.revision import applied_revision, newest_revision
 from schema.store.database import Database
 
 blueprint = Blueprint("health", __name__)

@@ -288,3 +288,27 @@ def test_the_same_uuid_in_two_accounts_is_two_instances(database: Database) -> N
     assert [(row["account_id"], row["occurrence_id"]) for row in rows] == [
         (w.account, "1001"), ("another account", "x1"),
     ]  # fmt: skip
+
+
+# --- people who tell nothing ------------------------------------------------------------------------------------
+
+
+def since(minutes: float, *named: set[str]) -> Seen:
+    voters = [Voter(f"r{n}", frozenset(names), at(minutes)) for n, names in enumerate(named)]
+    return Seen(len(voters), voters)
+
+
+def test_people_who_named_every_date_there_was_do_not_speak_against_one_that_came_later() -> None:
+    """An edit issues a new id; that nobody who had registered before names it says nothing about the others."""
+    edited = w.moved(200, {"1003": THIRD}, {"1033": THIRD + 60})
+    facts = meeting(w.created(0, WEEKS), edited)
+    before = since(100, *[{"1001", "1002", "1003"}] * 4)
+    assert said(decide(ran(SECOND), facts, before)) == ("1002", INFERRED)
+    after = since(300, *[{"1002"}] * 4)
+    assert said(decide(ran(SECOND), facts, after)) == ("1002", OBSERVED)
+
+
+def test_people_who_all_name_the_same_two_dates_do_not_single_one_out() -> None:
+    facts = meeting(w.created(0, WEEKS))
+    assert said(decide(ran(SECOND), facts, people(*[{"1001", "1002"}] * 4))) == ("1002", INFERRED)
+    assert said(decide(ran(SECOND), facts, people(*[{"1001", "1002"}] * 3, {"1002"}))) == ("1002", OBSERVED)

@@ -211,7 +211,7 @@ def _decide_by_observation(instance: RunInstance, meeting: MeetingFacts, seen: S
         rule = "registrants and schedule" if due == [favourite] else "registrants"
         return Decision(favourite, LinkState.OBSERVED, evidence | {"rule": rule})
     if len(due) == 1:
-        if voters and votes[due[0]] == len(voters):
+        if _single_out(due[0], voters, votes):
             return Decision(due[0], LinkState.OBSERVED, evidence | {"rule": "registrants and schedule"})
         return Decision(due[0], LinkState.INFERRED, evidence)
     return Decision(None, LinkState.AMBIGUOUS if due else LinkState.UNSCHEDULED, evidence)
@@ -279,8 +279,12 @@ def telling_voters(
 
 
 def _names_all(voter: Voter, named: Set[str], planned: Mapping[str, _Window]) -> bool:
-    """Whether somebody named all there was to choose from when they registered: what was not over."""
-    return all(name in named for name, window in planned.items() if voter.since is None or window.end > voter.since)
+    """Whether somebody named all there was to choose from when they registered: known by then, and not over."""
+    return all(
+        name in named
+        for name, window in planned.items()
+        if _could_choose(voter, window.known_since) and (voter.since is None or window.end > voter.since)
+    )
 
 
 def count_votes(voters: Iterable[Voter]) -> Counter[str]:
@@ -302,6 +306,11 @@ def _favourite(voters: Sequence[Voter], due: Sequence[_Window], in_reach: set[st
     if len(ranked) == 2 and ranked[0][1] < VOTES_DOMINANCE * ranked[1][1]:
         return None
     return ranked[0][0]
+
+
+def _single_out(occurrence_id: str, voters: Sequence[Voter], votes: Counter[str]) -> bool:
+    """Whether all who tell name this occurrence, and no other one is named by all of them, too."""
+    return bool(voters) and [name for name, count in votes.items() if count == len(voters)] == [occurrence_id]
 
 
 def _contradicts(voters: Sequence[Voter], due: Sequence[_Window], for_all: int) -> str | None:

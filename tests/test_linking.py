@@ -308,7 +308,8 @@ def test_people_who_named_every_date_there_was_do_not_speak_against_one_that_cam
     assert said(decide(ran(SECOND), facts, after)) == ("1002", OBSERVED)
 
 
-def test_people_who_all_name_the_same_two_dates_do_not_single_one_out() -> None:
-    facts = meeting(w.created(0, WEEKS))
-    assert said(decide(ran(SECOND), facts, people(*[{"1001", "1002"}] * 4))) == ("1002", INFERRED)
-    assert said(decide(ran(SECOND), facts, people(*[{"1001", "1002"}] * 3, {"1002"}))) == ("1002", OBSERVED)
+def test_people_who_all_name_the_same_two_dates_near_each_other_do_not_single_one_out() -> None:
+    facts = meeting(*DAILY)
+    both = {"d1", "d2"}
+    assert said(decide(ran(FIRST + 2 * DAY), facts, people(*[both] * 4))) == ("d2", INFERRED)
+    assert said(decide(ran(FIRST + 2 * DAY), facts, people(both, {"d2"}, {"d2"}, {"d2"}))) == ("d2", OBSERVED)

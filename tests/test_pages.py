@@ -428,3 +428,17 @@ def test_database_that_is_away_is_said_kindly(site: Site, monkeypatch: pytest.Mo
     answer = visitor.get("/meetings")
     assert answer.status_code == 503
     assert "geheim" not in answer.text
+
+
+def test_changes_by_the_second_are_the_stays_added_up(database: Database) -> None:
+    """The live page's curve is made from these, and has to end at the number that are there."""
+    began = 60.0
+    take(
+        database, w.started(began), w.person(61, "joined", "1", began), w.person(61, "joined", "2", began),
+        w.person(62, "joined", "3", began), w.person(65, "left", "2", began),
+    )  # fmt: skip
+    with database.read() as connection:
+        changes = read_changes(connection, ACCOUNT, "run-1==", at(0))
+        later = read_changes(connection, ACCOUNT, "run-1==", at(66))
+    assert changes == {at(61): 2, at(62): 1, at(65): -1}
+    assert sum(later.values()) == 2

@@ -31,7 +31,9 @@ def questions() -> dict[str, Callable[[Connection], object]]:
         "live: what runs now": lambda c: running.read_running(c, (), 50),
         "live: one meeting that runs": lambda c: running.read_running(c, (BIG_MEETING,), 50),
         "live: links to decide": lambda c: running.read_reviews(c, (), 50),
-        "live: stays of the curve": lambda c: running.read_stays(c, ACCOUNT, last),
+        "live: curve of the last hour": lambda c: running.read_changes(
+            c, ACCOUNT, last, datetime(2020, 1, 1, tzinfo=UTC)
+        ),
         "log: newest lines": lambda c: lines.read_lines_before(c, NEWEST, LINES),
         "log: newest lines of a meeting": lambda c: lines.read_lines_before(c, NEWEST, LINES, (BIG_MEETING,)),
         "log: newest lines of a kind": lambda c: lines.read_lines_before(c, NEWEST, LINES, (), ("ended",)),

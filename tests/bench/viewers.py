@@ -27,6 +27,7 @@ POLL_SECONDS = 0.5  # EVERY_MS of webhook/static/live.js
 P99_RATIO_MAX = 1.3
 LAG_SECONDS_MAX = 2.0
 EMPTY_SECONDS_MAX = 120.0
+OPEN_SECONDS_MAX = 30.0
 ROUNDS_MAX = 2
 _CURSOR = re.compile(r'data-cursor="([^"]*)"')
 
@@ -40,11 +41,15 @@ class Viewers:
         self._port = port
         self._count = count
         self._stopping = threading.Event()
+        self._open = threading.Event()
+        self._opened = 0
         self._told: dict[int, int] = {}
         self._thread = threading.Thread(target=lambda: asyncio.run(self._all()), daemon=True)
 
     def __enter__(self) -> Viewers:
         self._thread.start()
+        if not self._open.wait(OPEN_SECONDS_MAX):
+            raise RuntimeError(f"not all of {self._count} pages opened within {OPEN_SECONDS_MAX:g} s")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -69,6 +74,9 @@ class Viewers:
         found = _CURSOR.search(page.text)
         told: dict[str, Any] = {"cursor": found[1] if found else "", "panel_tag": ""}
         etag = ""
+        self._opened += 1
+        if self._opened == self._count:
+            self._open.set()
         while not self._stopping.is_set():
             answer = await client.get(
                 "/live",
@@ -97,7 +105,7 @@ def run(places: Places, size: Size, report: Report) -> None:
         ["database", "without: p50 ms", "p99 ms", "with: p50 ms", "p99 ms", "p99 ratio", "page lag p50 s", "max s",
          "polls 200/304"],
         notes=[
-            f"a page polls every {POLL_SECONDS:g} s; its lag is the age of the oldest new line it shows, the "
+            f"the pages are open when the storm begins; each polls every {POLL_SECONDS:g} s; its lag is the age of the oldest new line it shows, the "
             "wait between two polls included; of a burst it shows the newest and counts the rest",
         ],
     )  # fmt: skip

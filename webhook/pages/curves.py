@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -26,6 +26,11 @@ def curve_of(stays: Iterable[Stay], until: datetime) -> list[Point]:
         changes[stay.begin] = changes.get(stay.begin, 0) + 1
         if stay.end is not None:
             changes[stay.end] = changes.get(stay.end, 0) - 1
+    return curve_through(changes, until)
+
+
+def curve_through(changes: Mapping[datetime, int], until: datetime) -> list[Point]:
+    """The same, from how many came (or went, below zero) at each moment."""
     points, present = list[Point](), 0
     for at in sorted(changes):
         present += changes[at]

@@ -16,12 +16,12 @@ from schema.store.pages.lines import Line
 from schema.store.pages.running import (
     Running,
     count_running,
+    read_changes,
     read_reviews,
     read_running,
-    read_stays,
 )
 from webhook.access import Guard, granted
-from webhook.pages.curves import curve_of, peak_of, samples, spark_path
+from webhook.pages.curves import curve_through, peak_of, samples, spark_path
 from webhook.pages.filters import SEARCH_HEADER, Filters, read_filters, read_search
 from webhook.pages.fragments import Fragment, Fragments
 from webhook.pages.scan import PAGE_LINES, Reader, read_cursor
@@ -175,7 +175,7 @@ def _render_panel(database: Database, meetings: Sequence[int]) -> str:
         running = read_running(connection, meetings, RUNNING_MAX)
         cards = []
         for one in running:
-            points = curve_of(read_stays(connection, one.account_id, one.uuid, now - HOUR), now)
+            points = curve_through(read_changes(connection, one.account_id, one.uuid, now - HOUR), now)
             sampled = samples(points, now - HOUR, now)
             cards.append(Card(one, spark_path(sampled, SPARK_WIDTH, SPARK_HEIGHT), peak_of(points)))
         total = count_running(connection) if len(running) == RUNNING_MAX else len(running)

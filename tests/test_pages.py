@@ -17,7 +17,7 @@ from schema.settings import Settings
 from schema.store.database import Database
 from schema.store.pages.lines import Cursor
 from schema.store.pages.marker import CommitMarker
-from schema.store.pages.running import Stay
+from schema.store.pages.running import Stay, read_changes
 from schema.tables import TABLES
 from tests.keeping import drain, keep_events, one, take
 from tests.posting import Event
@@ -434,8 +434,8 @@ def test_changes_by_the_second_are_the_stays_added_up(database: Database) -> Non
     """The live page's curve is made from these, and has to end at the number that are there."""
     began = 60.0
     take(
-        database, w.started(began), w.person(61, "joined", "1", began), w.person(61, "joined", "2", began),
-        w.person(62, "joined", "3", began), w.person(65, "left", "2", began),
+        database, STORY.started(began), STORY.person(61, "joined", "1", began), STORY.person(61, "joined", "2", began),
+        STORY.person(62, "joined", "3", began), STORY.person(65, "left", "2", began),
     )  # fmt: skip
     with database.read() as connection:
         changes = read_changes(connection, ACCOUNT, "run-1==", at(0))

@@ -19,6 +19,7 @@ from tests.bench.sizes import Size
 
 LINES = 100
 NEWEST = lines.Cursor()
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def questions() -> dict[str, Callable[[Connection], object]]:
@@ -31,9 +32,7 @@ def questions() -> dict[str, Callable[[Connection], object]]:
         "live: what runs now": lambda c: running.read_running(c, (), 50),
         "live: one meeting that runs": lambda c: running.read_running(c, (BIG_MEETING,), 50),
         "live: links to decide": lambda c: running.read_reviews(c, (), 50),
-        "live: curve of the last hour": lambda c: running.read_changes(
-            c, ACCOUNT, last, datetime(2020, 1, 1, tzinfo=UTC)
-        ),
+        "live: curve of the last hour": lambda c: running.read_changes(c, ACCOUNT, last, LONG_AGO),
         "log: newest lines": lambda c: lines.read_lines_before(c, NEWEST, LINES),
         "log: newest lines of a meeting": lambda c: lines.read_lines_before(c, NEWEST, LINES, (BIG_MEETING,)),
         "log: newest lines of a kind": lambda c: lines.read_lines_before(c, NEWEST, LINES, (), ("ended",)),

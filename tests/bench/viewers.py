@@ -105,8 +105,9 @@ def run(places: Places, size: Size, report: Report) -> None:
         ["database", "without: p50 ms", "p99 ms", "with: p50 ms", "p99 ms", "p99 ratio", "page lag p50 s", "max s",
          "polls 200/304"],
         notes=[
-            f"the pages are open when the storm begins; each polls every {POLL_SECONDS:g} s; its lag is the age of the oldest new line it shows, the "
-            "wait between two polls included; of a burst it shows the newest and counts the rest",
+            "the pages are open when the storm begins; each polls every "
+            f"{POLL_SECONDS:g} s; its lag is the age of the oldest new line it shows, the wait between two polls "
+            "included; of a burst it shows the newest and counts the rest",
         ],
     )  # fmt: skip
     for kind in DATABASES:

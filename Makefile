@@ -53,6 +53,8 @@ $(UV):
 	$(PYTHON) -m venv .bootstrap
 	.bootstrap/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 
+# First with the certificates of this machine, which know a company's proxy, then with those that uv brings along.
 $(READY): $(UV) pyproject.toml uv.lock
-	$(UV) sync --quiet --frozen --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+	@python="$$($(PYTHON) -c 'import sys; print(sys.executable)')"; \
+	  UV_SYSTEM_CERTS=1 $(UV) sync --quiet --frozen --python "$$python" || $(UV) sync --quiet --frozen --python "$$python"
 	@touch $@

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.payloads import from_milliseconds
+from schema.store.database import Database
+from tests.keeping import select, take
+from tests.stories import WEEK_MINUTES, Json, Story
+from tests.stories import ms as story_ms
+from tests.test_schedule import stated
 from workers.merge import as_union, union
-from workers.registrations import StatusEntry, read_history, registrations_of
+from workers.registrations import Admission, StatusEntry, read_history, registrations_of
+from workers.schedule import offers_of
+
+STORY = Story()
 
 
 def told(*entries: tuple[int, str, list[str]]) -> dict[str, tuple[str, int | None, int | None]]:
@@ -117,3 +126,51 @@ def test_a_registration_ends_only_after_it_began(history: list[StatusEntry]) -> 
             assert standing.since <= standing.until
         if standing.status == "approved":
             assert standing.until is None
+
+
+# --- what a registration admits to ------------------------------------------------------------------------------
+
+
+def admission(*events: Json, registration_type: int | None = None) -> Admission:
+    return Admission.of(registration_type, offers_of(stated(*events)))
+
+
+WEEKS = {"1001": 60.0, "1002": 60.0 + WEEK_MINUTES, "1003": 60.0 + 2 * WEEK_MINUTES}
+ANNOUNCED = STORY.created(0, WEEKS)
+
+
+@pytest.mark.parametrize(
+    ("known", "minute", "listed", "is_for_all"),
+    [
+        pytest.param(admission(ANNOUNCED), 1, ["1001", "1002", "1003"], True, id="every date on offer"),
+        pytest.param(admission(ANNOUNCED), 1, ["1001", "1002"], False, id="some of them"),
+        pytest.param(admission(ANNOUNCED), 70, ["1002", "1003"], True, id="every date still to come"),
+        pytest.param(admission(ANNOUNCED), 70 + WEEK_MINUTES, ["1003"], False, id="the only one left tells nothing"),
+        pytest.param(admission(ANNOUNCED, registration_type=2), 1, list(WEEKS), False, id="Zoom says: each by itself"),
+        pytest.param(admission(ANNOUNCED, registration_type=3), 1, list(WEEKS), False, id="Zoom says: once and choose"),
+        pytest.param(admission(ANNOUNCED, registration_type=1), 1, ["1002"], True, id="Zoom says: once for all"),
+        pytest.param(admission(), 1, list(WEEKS), False, id="a series nobody announced"),
+        pytest.param(
+            admission(ANNOUNCED, STORY.moved(30, {"1003": WEEKS["1003"]}, {"1033": WEEKS["1003"] + 60})),
+            40, ["1001", "1002", "1033"], True, id="every date as an edit left them",
+        ),
+    ],
+)  # fmt: skip
+def test_whether_a_registration_is_for_all(
+    known: Admission, minute: float, listed: list[str], is_for_all: bool
+) -> None:
+    assert known.is_for_all(StatusEntry(story_ms(minute), "approved", listed)) is is_for_all
+
+
+def test_who_listed_every_date_is_registered_for_what_an_edit_makes_of_them(database: Database) -> None:
+    """Zoom does not say in `created` that one registration admits to all; in whatever order the two are told."""
+    signed_up = STORY.registration(1, "created", "ann", WEEKS, status="approved")
+    chose = STORY.registration(2, "created", "ben", {"1003": WEEKS["1003"]}, status="approved")
+    moved = STORY.moved(30, {"1003": WEEKS["1003"]}, {"1033": WEEKS["1003"] + 60})
+    for event in (chose, moved, signed_up, ANNOUNCED):
+        take(database, event)
+    found = select(database, "SELECT registrant_id, occurrence_id FROM registration ORDER BY 1, 2")
+    assert [tuple(row.values()) for row in found] == [("ann", "*"), ("ben", "1003")]
+    take(database, STORY.relisted(40, {"2001": WEEKS["1002"]}, settings={"registration_type": 2}))
+    found = select(database, "SELECT registrant_id, occurrence_id FROM registration WHERE registrant_id = 'ann'")
+    assert sorted(row["occurrence_id"] for row in found) == ["1001", "1002", "1003"]

@@ -30,13 +30,13 @@ from workers.merge import (
 )
 from workers.presence import write_presence
 from workers.projection import PROJECTIONS, Event
-from workers.registrations import read_history, registrations_of
+from workers.registrations import Admission, read_history, registrations_of
 from workers.relink import Touched, relink
+from workers.schedule import offers_of, read_statements
 
 Tables = dict[str, dict[Key, Row]]
 
 BY_MEETING = ("account_id", "meeting_id")
-ONCE_FOR_ALL = 1  # registration_type: register once, attend any occurrence
 INFERRED_AGE_MAX = timedelta(hours=12)  # a stated start further back than this before any sign of life is not the start
 ALWAYS_NEW = "join_log"  # its rows are stated once, by one event: nothing to merge with
 
@@ -201,19 +201,19 @@ def _complete_registrants(change: Change) -> None:
 
 
 def _write_registrations(connection: Connection, change: Change) -> None:
-    """The registrations that follow from each registrant's statuses, and from the registration type of the meeting."""
+    """The registrations that follow from each registrant's statuses, and from what those of the meeting admit to."""
     changed = change.changed("registrant")
-    meetings = _registration_types(connection, change, changed)
-    of_changed_type = [key for key, (before, after) in meetings.items() if before != after]
-    for row in read_rows(connection, "registrant", of_changed_type, by=BY_MEETING):
+    meetings = _admissions(connection, change, changed)
+    of_changed = [key for key, (before, after) in meetings.items() if before != after]
+    for row in read_rows(connection, "registrant", of_changed, by=BY_MEETING):
         changed.setdefault(key_of("registrant", row), row)
     written: list[Row] = []
     gone: list[Key] = []
     for key, row in changed.items():
-        type_before, type_after = meetings[key[:2]]
+        admission_before, admission_after = meetings[key[:2]]
         known = change.known["registrant"].get(key, {}) if key in change.merged.get("registrant", {}) else row
-        before = registrations_of(read_history(known.get("history")), admits_to_all=type_before == ONCE_FOR_ALL)
-        after = registrations_of(read_history(row.get("history")), admits_to_all=type_after == ONCE_FOR_ALL)
+        before = registrations_of(read_history(known.get("history")), admission_before)
+        after = registrations_of(read_history(row.get("history")), admission_after)
         if after == before:
             continue
         account_id, meeting_id, registrant_id = key
@@ -229,16 +229,36 @@ def _write_registrations(connection: Connection, change: Change) -> None:
     write_rows(connection, "registration", written)
 
 
-def _registration_types(
+def _admissions(
     connection: Connection, change: Change, registrants: Mapping[Key, Row]
-) -> dict[Key, tuple[int | None, int | None]]:
-    """The registration type, before and after this batch, of every meeting it touches; its meetings were read."""
+) -> dict[Key, tuple[Admission, Admission]]:
+    """What registrations admit to, before and after this batch, of every meeting it touches; its meetings were read."""
     merged, known = change.merged.get("meeting", {}), change.known["meeting"]
-    wanted = {*merged, *(key[:2] for key in registrants)}
-    return {
+    told, told_before = change.changed("occurrence_history"), change.known.get("occurrence_history", {})
+    wanted = {*merged, *(key[:2] for key in registrants), *(key[:2] for key in told)}
+    types = {
         key: (
             known.get(key, {}).get("registration_type"),
             merged.get(key, known.get(key, {})).get("registration_type"),
         )
         for key in wanted
     }
+    concerned = {
+        *(key[:2] for key in registrants),
+        *(key[:2] for key, row in told.items() if row["source"] != "mentioned"),
+        *(key for key, (before, after) in types.items() if before != after),
+    }
+    history: dict[Key, dict[Key, Row]] = {key: {} for key in wanted}
+    for row in read_rows(connection, "occurrence_history", concerned, by=BY_MEETING):
+        history[row["account_id"], row["meeting_id"]][key_of("occurrence_history", row)] = row
+    admissions = {}
+    for key, (type_before, type_after) in types.items():
+        after = history[key]
+        before = {
+            name: told_before.get(name, row) for name, row in after.items() if name not in told or name in told_before
+        }
+        admissions[key] = (
+            Admission.of(type_before, offers_of(read_statements(before.values()))),
+            Admission.of(type_after, offers_of(read_statements(after.values()))),
+        )
+    return admissions

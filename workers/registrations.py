@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from schema.payloads import from_milliseconds
 from schema.reserved import EVERY_OCCURRENCE
+from workers.schedule import Offer, on_offer
 
 STANDING = frozenset({"approved", "pending"})
+ONCE_FOR_ALL = 1  # registration_type: register once, attend any occurrence
 
 
 class StatusEntry(NamedTuple):
@@ -21,6 +23,29 @@ class StatusEntry(NamedTuple):
     occurrence_ids: Sequence[str]
 
 
+class Admission(NamedTuple):
+    """What a registration admits to: Zoom's registration type where it is known, else what was on offer, and when."""
+
+    registration_type: int | None = None
+    offers: tuple[Offer, ...] = ()
+
+    @classmethod
+    def of(cls, registration_type: int | None, offers: tuple[Offer, ...]) -> Admission:
+        """Where the type is known it says all there is to say."""
+        return cls(registration_type, offers if registration_type is None else ())
+
+    def is_for_all(self, entry: StatusEntry) -> bool:
+        """Whether a status is about every occurrence, whatever dates it lists.
+
+        Type 1 (register once, attend any) lists them all; Zoom tells the type in `updated` only. So somebody who lists
+        every one of several dates on offer is taken to be registered for all, also for those an edit makes of them.
+        """
+        if self.registration_type is not None or EVERY_OCCURRENCE in entry.occurrence_ids:
+            return self.registration_type == ONCE_FOR_ALL
+        choice = on_offer(self.offers, from_milliseconds(entry.stated_ms))
+        return len(choice) > 1 and choice <= set(entry.occurrence_ids)
+
+
 class Standing(NamedTuple):
     """How a registration stands: its status, since when, and until when if it was ended."""
 
@@ -29,20 +54,23 @@ class Standing(NamedTuple):
     until: datetime | None
 
 
+NOTHING_KNOWN = Admission()
+
+
 def read_history(history: str | None) -> list[StatusEntry]:
     """Read `registrant.history`, in order of time."""
     return sorted(StatusEntry(*entry) for entry in json.loads(history or "[]"))
 
 
-def registrations_of(entries: Sequence[StatusEntry], *, admits_to_all: bool = False) -> dict[str, Standing]:
+def registrations_of(entries: Sequence[StatusEntry], admission: Admission = NOTHING_KNOWN) -> dict[str, Standing]:
     """A registrant's registration for each occurrence that any status names, and for all (`*`).
 
     A status that names no occurrence is about all of them: it also ends the registrations for particular ones. A
     registration for `*` that was cancelled for one date has a row for that date, which then speaks for it.
-    `admits_to_all` (registration type 1) says that being registered at all is being registered for every occurrence.
     """
-    if admits_to_all:
-        entries = [entry._replace(occurrence_ids=[EVERY_OCCURRENCE]) for entry in entries]
+    entries = [
+        entry._replace(occurrence_ids=[EVERY_OCCURRENCE]) if admission.is_for_all(entry) else entry for entry in entries
+    ]
     named = {occurrence_id for entry in entries for occurrence_id in entry.occurrence_ids} - {EVERY_OCCURRENCE}
     registrations = {
         occurrence_id: standing_of([e for e in entries if {occurrence_id, EVERY_OCCURRENCE} & set(e.occurrence_ids)])

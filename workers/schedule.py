@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -67,6 +68,40 @@ def schedule_at(statements: Iterable[Statement], moment: datetime | None = None)
             break
         _apply(planned, list(group), stated_at)
     return planned
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The dates that could be chosen from one moment on: id and planned start."""
+
+    since: datetime
+    dates: tuple[tuple[str, datetime], ...]
+
+    def at(self, moment: datetime) -> frozenset[str]:
+        """Those of them that are still to come."""
+        return frozenset(occurrence_id for occurrence_id, start in self.dates if start > moment)
+
+
+def offers_of(statements: Iterable[Statement]) -> tuple[Offer, ...]:
+    """What could be chosen, from each of Zoom's statements on; what registrations mention is no statement."""
+    planned: dict[str, Planned] = {}
+    offers = []
+    told = (statement for statement in statements if statement.source != "mentioned")
+    for (stated_at, _), group in groupby(told, key=lambda s: (s.stated_at, s.statement_id)):
+        _apply(planned, list(group), stated_at)
+        dates = [
+            (date.occurrence_id, date.scheduled_start)
+            for date in planned.values()
+            if date.status == AVAILABLE and date.scheduled_start is not None
+        ]
+        offers.append(Offer(stated_at, tuple(sorted(dates))))
+    return tuple(offers)
+
+
+def on_offer(offers: Sequence[Offer], moment: datetime) -> frozenset[str]:
+    """The dates that could be chosen at a moment; none where Zoom had not told the schedule yet."""
+    place = bisect_right(offers, moment, key=lambda offer: offer.since)
+    return offers[place - 1].at(moment) if place else frozenset()
 
 
 def _apply(planned: dict[str, Planned], event: list[Statement], stated_at: datetime) -> None:

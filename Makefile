@@ -13,7 +13,7 @@ run: $(READY)   ## migrate, then web, worker and clock on loopback; without a se
 	@$(BIN)/joinlog up
 
 test: $(READY)  ## every test, on real SQLite, Postgres, Redis and a real browser
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 3 --dist loadgroup
 
 check: lint types test bench-smoke ## what CI runs
 

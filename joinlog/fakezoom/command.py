@@ -1,5 +1,6 @@
 """`joinlog simulate`: plays an invented world against an endpoint."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -26,7 +27,12 @@ HISTORY_WITH_DST = timedelta(days=SHIFT_WITHIN_DAYS + 90)
 
 
 @click.command("simulate", epilog=describe_knobs())
-@click.option("--url", default="http://127.0.0.1:8000/webhook", show_default=True, help="The endpoint to play to.")
+@click.option(
+    "--url",
+    default=lambda: f"http://127.0.0.1:{os.environ.get('PORT') or 8000}/webhook",
+    show_default="http://127.0.0.1:PORT/webhook",
+    help="The endpoint to play to.",
+)
 @click.option(
     "--secret",
     envvar="ZOOM_WEBHOOK_SECRET_TOKEN",

@@ -25,12 +25,12 @@ NO_BROWSER = "NO BROWSER: the live page is not tested. Install one: apt-get inst
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All browser tests run in one pytest worker, and are skipped loudly where there is no browser."""
+    """The browser tests of a module run in one pytest worker, and are skipped loudly where there is no browser."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.xdist_group("browser"))
+            item.add_marker(pytest.mark.xdist_group(f"browser-{item.path.stem}"))
 
 
 @pytest.fixture(scope="session")

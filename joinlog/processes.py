@@ -80,11 +80,11 @@ def _load_app(server_pid: int) -> Any:
 
     dies_with(server_pid, signal.SIGKILL)()
     sys.setswitchinterval(SWITCH_SECONDS)
-    collect_rarely()
     settings = read_settings()
     app = create_app(settings)
     for template in app.jinja_env.list_templates():  # now, and not for twenty pages at once when people look
         app.jinja_env.get_template(template)
+    collect_rarely()
     parts = app.extensions["joinlog"]
     desk = Desk(parts["keeper"])
     return Front(app.wsgi_app, settings.web_threads, intake=parts["intake"], desk=desk, intake_path=WEBHOOK_PATH)

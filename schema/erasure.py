@@ -74,10 +74,10 @@ class Subject:
 
     def is_named_by(self, part: dict[str, Any]) -> bool:
         """Whether a part of a body nobody knows the shape of states an identifier of this person."""
-        names = self.emails | self.registrant_ids | self.user_ids
         return self.is_everybody or any(
-            isinstance(value, str) and (value in names or value.strip().lower() in self.emails)
+            value in self.registrant_ids or value in self.user_ids or value.strip().lower() in self.emails
             for value in part.values()
+            if isinstance(value, str)
         )
 
     def is_in(self, text: str) -> bool:

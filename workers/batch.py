@@ -247,7 +247,7 @@ def _admissions(
         *(key[:2] for key in registrants),
         *(key[:2] for key, row in told.items() if row["source"] != "mentioned"),
         *(key for key, (before, after) in types.items() if before != after),
-    }
+    } & {key for key, known_types in types.items() if None in known_types}  # else the type says all there is to say
     history: dict[Key, dict[Key, Row]] = {key: {} for key in wanted}
     for row in read_rows(connection, "occurrence_history", concerned, by=BY_MEETING):
         history[row["account_id"], row["meeting_id"]][key_of("occurrence_history", row)] = row
@@ -257,8 +257,7 @@ def _admissions(
         before = {
             name: told_before.get(name, row) for name, row in after.items() if name not in told or name in told_before
         }
-        admissions[key] = (
-            Admission.of(type_before, offers_of(read_statements(before.values()))),
-            Admission.of(type_after, offers_of(read_statements(after.values()))),
-        )
+        offers_after = offers_of(read_statements(after.values()))
+        offers_before = offers_after if before == after else offers_of(read_statements(before.values()))
+        admissions[key] = Admission.of(type_before, offers_before), Admission.of(type_after, offers_after)
     return admissions

@@ -34,6 +34,7 @@ from schema.store.rows import Key, delete_rows, key_of, read_rows, write_rows
 from schema.store.shadow import stop_drains
 from schema.tables import DERIVED
 from workers.merge import decode_stamps, encode_stamps
+from workers.presence import BY_CONNECTION
 from workers.projection import PROJECTIONS
 
 BATCH_BODIES = 1000
@@ -115,9 +116,7 @@ def _identify(connection: Connection, email: str) -> Subject:
     connections += read_by_column(connection, "connection", "registrant_id", registrant_ids)
     user_ids = {row["zoom_user_id"] for row in connections if row["zoom_user_id"]}
     connections += read_by_column(connection, "connection", "zoom_user_id", user_ids)
-    stays = read_rows(
-        connection, "participant", {_connection(row) for row in connections}, by=("account_id", "uuid", "connection_id")
-    )
+    stays = read_rows(connection, "participant", {key_of("connection", row) for row in connections}, by=BY_CONNECTION)
     people = {(row["account_id"], row["meeting_id"], row["person_id"]) for row in stays if row["meeting_id"]}
     stays += read_rows(connection, "participant", people, by=("account_id", "meeting_id", "person_id"))
     return Subject(
@@ -127,10 +126,6 @@ def _identify(connection: Connection, email: str) -> Subject:
         user_ids=frozenset(user_ids),
         connections=frozenset((row["uuid"], row["connection_id"]) for row in (*connections, *stays)),
     )
-
-
-def _connection(row: Row) -> tuple[str, str, str]:
-    return row["account_id"], row["uuid"], row["connection_id"]
 
 
 def _erase_bodies(database: Database, account_id: str | None, subject: Subject, on_progress: Progress) -> int:
@@ -151,8 +146,7 @@ def _erase_bodies(database: Database, account_id: str | None, subject: Subject, 
 
 def _forgotten(kept: KeptBody, subject: Subject, account_id: str | None) -> KeptBody | None:
     """The body without what is personal; None when there was nothing in it."""
-    is_elsewhere = account_id is not None and kept.account_id != account_id
-    if is_elsewhere and (account_id or "") not in kept.body:
+    if account_id is not None and kept.account_id != account_id and account_id not in kept.body:
         return None
     try:
         document = decode_document(kept.body)

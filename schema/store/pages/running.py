@@ -53,14 +53,10 @@ def count_running(connection: Connection) -> int:
     return int(run(connection, "SELECT count(*) FROM instance WHERE ended_at IS NULL AND started_at IS NOT NULL")[0][0])
 
 
-def read_stays(connection: Connection, account_id: str, uuid: str, since: datetime | None = None) -> list[Stay]:
-    """The stays that count in this instance, of those that reach beyond `since`."""
-    query = (
-        "SELECT counts_from, left_at FROM participant WHERE account_id = ? AND uuid = ? AND counts_from IS NOT NULL "
-        "AND (left_at IS NULL OR left_at >= ?)"
-    )
-    earliest = moment_parameter(connection, since or datetime.fromisoformat("1970-01-01T00:00:00+00:00"))
-    found = [(as_moment(begin), as_moment(end)) for begin, end in run(connection, query, (account_id, uuid, earliest))]
+def read_stays(connection: Connection, account_id: str, uuid: str) -> list[Stay]:
+    """The stays that count in this instance."""
+    query = "SELECT counts_from, left_at FROM participant WHERE account_id = ? AND uuid = ? AND counts_from IS NOT NULL"
+    found = [(as_moment(begin), as_moment(end)) for begin, end in run(connection, query, (account_id, uuid))]
     return [Stay(begin, end) for begin, end in found if begin is not None]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from joinlog.asking import open_database
+from joinlog.database import open_database
 from workers.erase import erase_account, erase_person
 
 

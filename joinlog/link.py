@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from joinlog.asking import open_database
+from joinlog.database import open_database
 from schema.settings import Settings, read_settings
-from schema.store.pages.revoked import read_revoked_links, revoke_link
+from schema.store.page_links import read_revoked_links, revoke_link
 from webhook.tokens import LINK_HOURS_DEFAULT, AccessRefused, Pass, Role, Tokens, new_pass, read_duration
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # so that an expired link can be called back, too

@@ -13,12 +13,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from joinlog.asking import account_of, open_database
-from schema.envelope import read_envelope
-from schema.operator import link_event, stated_event
+from joinlog.database import account_of, open_database
+from schema.own_events import link_event, stated_event
 from schema.store.database import Database
 from schema.store.inbox import Arrival, keep
 from schema.store.reports import find_instances, find_occurrence, read_links
+from schema.zoom.envelope import read_envelope
 from workers.drain import Drain
 
 Row = dict[str, Any]

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import structlog
 
-from joinlog.collecting import collect_rarely
-from joinlog.lifetime import Signals, dies_with
+from schema.gc_tuning import collect_rarely
 from schema.logs import configure_logs
 from schema.settings import ConfigurationError, Settings, read_settings, without_password
+from schema.signals import Signals, dies_with
 
 if TYPE_CHECKING:
     from workers.clock import Duty
@@ -76,7 +76,7 @@ def _load_app(server_pid: int) -> Any:
     """The application, in the process that answers: engines are made after the fork, and it ends with its server."""
     from webhook.app import WEBHOOK_PATH, create_app
     from webhook.desk import Desk
-    from webhook.front import Front
+    from webhook.server import Front
 
     dies_with(server_pid, signal.SIGKILL)()
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -113,7 +113,7 @@ def require_free_port(host: str, port: int) -> int:
 @click.command()
 def worker() -> None:
     """Bring accepted events into the tables. Several may run at once."""
-    from joinlog.working import work
+    from workers.main import work
 
     settings = read_settings()
     configure_logs(settings, "worker")
@@ -178,7 +178,7 @@ def migrate() -> None:
 def play_demo(url: str) -> None:
     """Play the fake Zoom of the demo until stopped; `joinlog up` starts this."""
     from joinlog import fakezoom
-    from joinlog.working import stop_on_signals
+    from workers.main import stop_on_signals
 
     secret = read_settings().zoom_webhook_secret_token
     assert secret is not None

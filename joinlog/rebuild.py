@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from joinlog.asking import open_database
-from joinlog.collecting import collect_rarely
+from joinlog.database import open_database
+from schema.gc_tuning import collect_rarely
 from workers.rebuild import BodiesMissing, Rebuilt
 from workers.rebuild import rebuild as rebuild_tables
 

@@ -17,8 +17,8 @@ from typing import Self
 
 from redis.exceptions import RedisError
 
-from joinlog.lifetime import Signals, dies_with
 from schema.settings import ConfigurationError, Settings
+from schema.signals import Signals, dies_with
 from workers.queue import connect
 
 URL_FILE = Path(".joinlog-redis")

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from joinlog.asking import account_of, open_database
+from joinlog.database import account_of, open_database
 from schema.store.reports import read_attendance, read_occurrence_report
 
 Row = dict[str, Any]

@@ -11,7 +11,7 @@ class EventState(StrEnum):
 
     PENDING = "pending"  # kept, and not in the tables yet; the drain takes it
     DONE = "done"  # its facts are in the tables, committed together with this word
-    IGNORED = "ignored"  # known, and by decision not projected: the reason is in workers.projection.IGNORED
+    IGNORED = "ignored"  # known, and by decision not projected: the reason is in workers.core.projection.IGNORED
     UNHANDLED = "unhandled"  # of a type Joinlog does not know; `joinlog replay --state unhandled` after an upgrade
     DEAD = "dead"  # fails whenever it is tried, see its error; `joinlog replay` after mending
 

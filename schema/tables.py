@@ -453,4 +453,4 @@ DERIVED = (
     "meeting", "occurrence", "occurrence_history", "instance", "registrant", "registration", "connection",
     "participant", "link_statement", "join_log", "account_departure",
 )  # fmt: skip
-"""Tables that `joinlog rebuild` recomputes from the inbox. `link_history` is a diary and is only ever added to."""
+"""Tables that `joinlog rebuild` recomputes from the inbox. `link_history` is only ever added to."""

@@ -25,11 +25,11 @@ import structlog
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
-from joinlog.lifetime import dies_with
 from schema.migrate import migrate
 from schema.settings import Settings
+from schema.signals import dies_with
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
-from tests.posting import SECRET
+from tests.signed_requests import SECRET
 from tests.waiting import wait_until
 
 SIGNING_KEY = "a-key-for-tests-only"

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from joinlog.command import COMMANDS
 from schema.settings import Settings
 from tests.conftest import free_port
-from tests.running import ROOT, environment, running
+from tests.processes import ROOT, environment, running
 from tests.waiting import wait_until
-from workers.projection import PROJECTIONS
+from workers.core.projection import PROJECTIONS
 
 README = (ROOT / "README.md").read_text()
 

@@ -22,7 +22,7 @@ from flask import Blueprint, Flask, Response, abort, current_app, g, redirect, r
 
 from schema.settings import Settings
 from schema.store.database import Database
-from schema.store.pages.revoked import read_revoked_links
+from schema.store.page_links import read_revoked_links
 from webhook.tokens import AccessRefused, Pass, Refusal, Tokens
 
 REVOCATION_SECONDS_MAX = 1.0  # how long a link that was called back may still open pages

@@ -16,9 +16,9 @@ from schema.logs import configure_logs
 from schema.settings import ConfigurationError, Settings, read_settings
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
 from schema.store.health import note_validation
+from webhook.group_commit import GroupCommitter
 from webhook.health import blueprint as health
 from webhook.intake import Answer, Intake
-from webhook.keeper import Keeper
 from webhook.pages import add_pages
 from workers.queue import Doorbell
 
@@ -42,7 +42,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         raise ConfigurationError("REDIS_URL is not set. `joinlog up` starts a Redis server of its own.")
     database = Database(settings.database_url, statement_seconds=STATEMENT_SECONDS_MAX)
     doorbell = Doorbell(settings.redis_url, settings.signing_keys)
-    keeper = Keeper(database, when_kept=doorbell.ring)
+    keeper = GroupCommitter(database, when_kept=doorbell.ring)
     intake = Intake(
         secrets=settings.zoom_secrets,
         tolerance_seconds=settings.signature_tolerance_seconds,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from webhook.keeper import ACK_SECONDS_MAX, Delivery, Keeper, NotKept, Ticket
+from webhook.group_commit import ACK_SECONDS_MAX, CommitFailed, Delivery, GroupCommitter, PendingCommit
 
 
 class Desk:
     """The event loop's side of the keeper."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: GroupCommitter) -> None:
         self._keeper = keeper
-        self._waiting: dict[Ticket, asyncio.Future[None]] = {}
+        self._waiting: dict[PendingCommit, asyncio.Future[None]] = {}
         self._tell = self._told  # one bound method, so that the keeper tells a whole group at once
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -25,9 +25,9 @@ class Desk:
         self._keeper.close()
 
     async def keep(self, delivery: Delivery) -> None:
-        """Return once it is committed. Raises NotKept when that did not happen within ACK_SECONDS_MAX."""
+        """Return once it is committed. Raises CommitFailed when that did not happen within ACK_SECONDS_MAX."""
         future: asyncio.Future[None] = self._loop.create_future()
-        ticket = Ticket(delivery, self._tell)
+        ticket = PendingCommit(delivery, self._tell)
         self._waiting[ticket] = future
         impatience = self._loop.call_later(ACK_SECONDS_MAX, _give_up, future)
         self._keeper.submit(ticket)
@@ -37,11 +37,11 @@ class Desk:
             impatience.cancel()
             self._waiting.pop(ticket, None)
 
-    def _told(self, tickets: Sequence[Ticket]) -> None:
+    def _told(self, tickets: Sequence[PendingCommit]) -> None:
         """Called by the keeper's thread."""
         self._loop.call_soon_threadsafe(self._settle, tickets)
 
-    def _settle(self, tickets: Sequence[Ticket]) -> None:
+    def _settle(self, tickets: Sequence[PendingCommit]) -> None:
         for ticket in tickets:
             future = self._waiting.get(ticket)
             if future is None or future.done():
@@ -55,4 +55,4 @@ class Desk:
 
 def _give_up(future: asyncio.Future[None]) -> None:
     if not future.done():
-        future.set_exception(NotKept("the store did not answer in time"))
+        future.set_exception(CommitFailed("the store did not answer in time"))

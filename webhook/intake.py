@@ -21,8 +21,8 @@ import structlog
 from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
 
-from schema.envelope import read_envelope
-from webhook.keeper import Delivery, Keeper, NotKept
+from schema.zoom.envelope import read_envelope
+from webhook.group_commit import CommitFailed, Delivery, GroupCommitter
 from webhook.signature import SignatureRefused, encrypt_token, verify
 
 BODY_BYTES_MAX = 1024 * 1024
@@ -58,7 +58,7 @@ class Intake:
         *,
         secrets: Sequence[bytes],
         tolerance_seconds: int,
-        keeper: Keeper,
+        keeper: GroupCommitter,
         when_validated: Callable[[str, datetime], None],
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -70,7 +70,7 @@ class Intake:
 
     def answer(self, environ: Mapping[str, Any]) -> Answer:
         """Answer one WSGI request, and return when its event is kept. Never raises for what a stranger can send."""
-        refusal = refuse_form(environ["REQUEST_METHOD"], environ.get("CONTENT_TYPE", ""))
+        refusal = check_request(environ["REQUEST_METHOD"], environ.get("CONTENT_TYPE", ""))
         if refusal is not None:
             return refusal
         try:
@@ -113,7 +113,7 @@ class Intake:
         """Keep a delivery, together with those of other threads, and answer it."""
         try:
             self._keeper.keep(*delivery)
-        except NotKept as error:
+        except CommitFailed as error:
             return not_kept(error.__cause__ or error)
         return kept()
 
@@ -134,7 +134,7 @@ def fingerprint(secret: bytes) -> str:
     return hashlib.sha256(secret).hexdigest()[:FINGERPRINT_DIGITS]
 
 
-def refuse_form(method: str, content_type: str) -> Answer | None:
+def check_request(method: str, content_type: str) -> Answer | None:
     """The refusal of what is not a JSON POST; None for one that is."""
     if method != "POST":
         return refuse("405 Method Not Allowed", "method", "Zoom posts here; nothing else does.", ("Allow", "POST"))

@@ -17,10 +17,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from schema.payloads import read_payload, to_milliseconds
 from schema.store.inbox import MEETING_BUCKETS, Claimed, lock_meetings
 from schema.store.rows import delete_rows, key_of, read_rows, write_rows
-from workers.merge import (
+from schema.zoom.payloads import read_payload, to_milliseconds
+from workers.core.merge import (
     Fact,
     Key,
     Row,
@@ -28,11 +28,11 @@ from workers.merge import (
     encode_stamps,
     merge_facts,
 )
+from workers.core.projection import PROJECTIONS, Event
+from workers.core.registrations import Admission, read_history, registrations_of
+from workers.core.schedule import offers_of, read_statements
 from workers.presence import write_presence
-from workers.projection import PROJECTIONS, Event
-from workers.registrations import Admission, read_history, registrations_of
 from workers.relink import Touched, relink
-from workers.schedule import offers_of, read_statements
 
 Tables = dict[str, dict[Key, Row]]
 

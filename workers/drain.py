@@ -27,19 +27,19 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from schema.envelope import SHORT_TEXT_CHARACTERS_MAX
 from schema.states import EventState
 from schema.store.database import Database, is_infrastructure_failure
 from schema.store.inbox import Claimed, claim, claim_again, settle
+from schema.zoom.envelope import SHORT_TEXT_CHARACTERS_MAX
 from workers.batch import apply_events, read_event
-from workers.ignored import IGNORED
-from workers.projection import PROJECTIONS
+from workers.core.ignored import IGNORED
+from workers.core.projection import PROJECTIONS
 
 BATCH_EVENTS_MAX = 1000
 RETRY_FIRST_SECONDS = 0.2
 RETRY_SECONDS_MAX = 10.0
 RETRY_FOR_SECONDS = 300.0  # then the job gives up; the events stay pending, and the clock rings again
-BREATH_SECONDS = 0.002  # between two batches: on SQLite intake writes in this gap
+PAUSE_SECONDS = 0.002  # between two batches: on SQLite intake writes in this gap
 GATHER_SECONDS_MAX = 0.02  # a steady stream gathers to batches that are worth their twenty statements
 
 log = structlog.get_logger()
@@ -89,7 +89,7 @@ class Drain:
             if settled.total == 0:
                 break
             total += settled.total
-            self._stopping.wait(breath_seconds(settled.total, self._batch_events))
+            self._stopping.wait(pause_seconds(settled.total, self._batch_events))
         return total
 
     def step(self) -> Settled:
@@ -133,7 +133,7 @@ class Drain:
     def _isolate(self, claimed: Sequence[Claimed], failure: Exception) -> Settled:
         """Try a batch that failed in halves, so that only the event that fails alone is dead."""
         if len(claimed) == 1:
-            return self._bury(claimed[0], failure)
+            return self._mark_dead(claimed[0], failure)
         middle = len(claimed) // 2
         settled = Settled()
         for half in (claimed[:middle], claimed[middle:]):
@@ -141,7 +141,7 @@ class Drain:
             settled = settled.plus(self._settle_batch(partial(claim_again, keys=keys)))
         return settled
 
-    def _bury(self, claimed: Claimed, failure: Exception) -> Settled:
+    def _mark_dead(self, claimed: Claimed, failure: Exception) -> Settled:
         """Give an event its last state in a transaction of its own, which the failure cannot roll back."""
         text = f"{type(failure).__name__}: {failure}".splitlines()[0][:SHORT_TEXT_CHARACTERS_MAX]
         with self._database.write() as connection:
@@ -162,13 +162,13 @@ class Drain:
         return retrying(step)
 
 
-def breath_seconds(events: int, batch_events: int) -> float:
+def pause_seconds(events: int, batch_events: int) -> float:
     """How long to wait after a batch of so many events of so many at most.
 
     A full batch has more behind it. Otherwise the next is waited for the longer the more came together in this one:
     an event that comes alone hardly waits.
     """
-    return BREATH_SECONDS if events >= batch_events else min(GATHER_SECONDS_MAX, events * BREATH_SECONDS)
+    return PAUSE_SECONDS if events >= batch_events else min(GATHER_SECONDS_MAX, events * PAUSE_SECONDS)
 
 
 def _note_outage(state: RetryCallState) -> None:

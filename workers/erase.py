@@ -16,8 +16,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from schema.envelope import decode_document
-from schema.erasure import ERASED, Subject, forget, pseudonym, without_addresses
 from schema.store.database import Database
 from schema.store.erase import (
     KeptBody,
@@ -33,9 +31,11 @@ from schema.store.erase import (
 from schema.store.rows import Key, delete_rows, key_of, read_rows, write_rows
 from schema.store.shadow import stop_drains
 from schema.tables import DERIVED
-from workers.merge import decode_stamps, encode_stamps
+from schema.zoom.envelope import decode_document
+from schema.zoom.erasure import ERASED, Subject, forget, pseudonym, without_addresses
+from workers.core.merge import decode_stamps, encode_stamps
+from workers.core.projection import PROJECTIONS
 from workers.presence import BY_CONNECTION
-from workers.projection import PROJECTIONS
 
 BATCH_BODIES = 1000
 

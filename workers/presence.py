@@ -20,8 +20,8 @@ from schema.store.tables import (
     read_closed_people,
     read_stays_reaching,
 )
-from workers.merge import Key, Row
-from workers.people import count_once, participant_rows, person_of, same_person_groups
+from workers.core.merge import Key, Row
+from workers.core.people import count_once, participant_rows, person_of, same_person_groups
 
 BY_INSTANCE = ("account_id", "uuid")
 BY_CONNECTION = ("account_id", "uuid", "connection_id")

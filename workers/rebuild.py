@@ -26,7 +26,7 @@ from schema.store.shadow import (
     take_over_links,
 )
 from workers.batch import apply_events, read_event
-from workers.projection import PROJECTIONS
+from workers.core.projection import PROJECTIONS
 
 BATCH_EVENTS = 2000
 CLOCKS_APART_MAX = timedelta(minutes=5)  # between the machines whose drains stamp processed_at

@@ -1,7 +1,7 @@
 """Linking, brought to the tables: what the evidence is, for the instances whose evidence changed, and what changed.
 
-The decision itself is pure and lives in `workers.linking`. It is paid once per touched instance and batch, never per
-participant, and not at all for meetings a batch does not touch.
+The decision itself is pure and lives in `workers.core.linking`. It is paid once per touched instance and batch, never
+per participant, and not at all for meetings a batch does not touch.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from sqlalchemy import Connection
 
 from schema.store.rows import delete_rows, key_of, read_rows, write_rows
 from schema.store.tables import Vote, read_instances_of, read_votes
-from workers.linking import Decision, MeetingFacts, RunInstance, Seen, Voter, Word, link_instances
-from workers.merge import Key, Row, decode_stamps
-from workers.schedule import occurrence_rows, read_statements
+from workers.core.linking import Decision, MeetingFacts, RanInstance, Seen, Voter, Word, link_instances
+from workers.core.merge import Key, Row, decode_stamps
+from workers.core.schedule import occurrence_rows, read_statements
 
 MeetingKey = tuple[str, int]
 BY_MEETING = ("account_id", "meeting_id")
@@ -199,7 +199,7 @@ def _voters(votes: Iterable[Vote], started_at: datetime) -> list[Voter]:
 def _write_decisions(
     connection: Connection, instances: Mapping[Key, Row], decisions: Mapping[Key, Decision], now: datetime
 ) -> dict[Key, Row]:
-    """Enter what changed into the diary and the join log; returns the rows of `instance` to be written."""
+    """Enter what changed into the link history and the join log; returns the rows of `instance` to be written."""
     rows: dict[Key, Row] = {}
     diary: list[Row] = []
     lines: list[Row] = []
@@ -249,8 +249,8 @@ def _line_row(key: Key, row: Row, link: Row, now: datetime, place: int) -> Row:
     }
 
 
-def _run(row: Row) -> RunInstance:
-    return RunInstance(
+def _run(row: Row) -> RanInstance:
+    return RanInstance(
         uuid=row["uuid"],
         started_at=row["started_at"],
         ended_at=row.get("ended_at"),

@@ -8,19 +8,19 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from zoneinfo import ZoneInfo
 
-from joinlog.fakezoom.coming import Audience, Comer, comers_to, with_link
-from joinlog.fakezoom.connecting import Connection, between, connect, link_up
+from joinlog.fakezoom.attendees import Audience, Comer, comers_to, with_link
+from joinlog.fakezoom.connections import Connection, between, connect, link_up
 from joinlog.fakezoom.delivery import Faults, plan
 from joinlog.fakezoom.endpoint import EndpointError, open_client, require_loopback, validate
+from joinlog.fakezoom.ground_truth import Play, truth_of
 from joinlog.fakezoom.identifiers import connection_user_id, instance_uuid, meeting_number, short_id
+from joinlog.fakezoom.instances import Instance, note_held
+from joinlog.fakezoom.live_events import tell_instance
 from joinlog.fakezoom.mix import CALM, Mix
 from joinlog.fakezoom.people import invent_people
 from joinlog.fakezoom.player import Pace, Stats, play
-from joinlog.fakezoom.reckoning import Play, truth_of
-from joinlog.fakezoom.registering import sign_up
-from joinlog.fakezoom.running import Instance, note_held
+from joinlog.fakezoom.registrations import sign_up
 from joinlog.fakezoom.series import Occurrence, Series, lay_out_weekly, occurrence_id_for, recurrence_of
-from joinlog.fakezoom.telling import tell_instance
 from joinlog.fakezoom.timetable import Slot, edit_schedule, slots_of
 from joinlog.fakezoom.truth import Why
 from joinlog.fakezoom.world import World

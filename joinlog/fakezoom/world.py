@@ -4,16 +4,16 @@ import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from joinlog.fakezoom.coming import Audience, Comer, comers_to
-from joinlog.fakezoom.connecting import connect
+from joinlog.fakezoom.attendees import Audience, Comer, comers_to
+from joinlog.fakezoom.connections import connect
+from joinlog.fakezoom.ground_truth import Play, truth_of
+from joinlog.fakezoom.instances import run_sessions
+from joinlog.fakezoom.live_events import tell_instance
 from joinlog.fakezoom.mix import MIXES, Mix
 from joinlog.fakezoom.payloads import Emission
 from joinlog.fakezoom.people import invent_people
-from joinlog.fakezoom.reckoning import Play, truth_of
-from joinlog.fakezoom.registering import sign_up
-from joinlog.fakezoom.running import run_sessions
+from joinlog.fakezoom.registrations import sign_up
 from joinlog.fakezoom.series import invent_series
-from joinlog.fakezoom.telling import tell_instance
 from joinlog.fakezoom.timetable import edit_schedule, slots_of
 from joinlog.fakezoom.truth import Truth
 

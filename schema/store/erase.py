@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Text
 
-from schema.envelope import UNKNOWN_ACCOUNT
 from schema.store.rows import bare_value, columns_of, from_sqlite, is_postgres, key_of, moment_parameter
 from schema.tables import TABLES
+from schema.zoom.envelope import UNKNOWN_ACCOUNT
 
 RETENTION_BATCH_EVENTS = 5000
 ROWS_AT_ONCE_MAX = 5000

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from schema.envelope import Envelope
 from schema.states import EventState
 from schema.store.database import Database
 from schema.store.rows import as_moment, is_postgres, moment_parameter, packed, recordset
 from schema.tables import utc_text
+from schema.zoom.envelope import Envelope
 
 InboxKey = tuple[str, int]  # account_id, id
 

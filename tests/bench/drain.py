@@ -29,8 +29,8 @@ from tests.bench.processes import settings
 from tests.bench.report import Report, Table, median, spread
 from tests.bench.sizes import Size
 from tests.bench.textbook import handle
-from tests.keeping import read_table
-from tests.running import environment
+from tests.inbox_to_tables import read_table
+from tests.processes import environment
 from workers.drain import Drain
 
 PLACES = 10

@@ -13,9 +13,9 @@ import time
 
 import structlog
 
-from joinlog.collecting import collect_rarely
+from schema.gc_tuning import collect_rarely
 from schema.store.database import Database
-from workers.drain import Drain, breath_seconds
+from workers.drain import Drain, pause_seconds
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
         if settled.dead:
             raise RuntimeError(f"an event could not be applied: {_why(database)}")
         total += settled.total
-        pause.wait(breath_seconds(settled.total, batch_events))  # as `Drain.empty` does
+        pause.wait(pause_seconds(settled.total, batch_events))  # as `Drain.empty` does
     print(total, begun, time.monotonic(), flush=True)
     database.close()
 

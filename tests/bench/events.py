@@ -56,7 +56,7 @@ class Webinar:
             for at in starts
         ]
 
-    def thing(self, meeting_id: int | str) -> Event:
+    def zoom_object(self, meeting_id: int | str) -> Event:
         """What every event says of it."""
         return {
             "id": meeting_id,
@@ -69,18 +69,18 @@ class Webinar:
             "duration": 60,
         }
 
-    def event(self, name: str, at_ms: int, thing: Event) -> Event:
+    def event(self, name: str, at_ms: int, zoom_object: Event) -> Event:
         """One event of it."""
         return {
             "event": f"webinar.{name}",
             "event_ts": at_ms,
-            "payload": {"account_id": self.account_id, "object": thing},
+            "payload": {"account_id": self.account_id, "object": zoom_object},
         }
 
     def created(self) -> Event:
         """The schedule, stated well before."""
-        thing = self.thing(self.meeting_id) | {"occurrences": self.occurrences(), "recurrence": {"type": 2}}
-        return self.event("created", milliseconds(self.start - 2 * WEEK), thing)
+        told = self.zoom_object(self.meeting_id) | {"occurrences": self.occurrences(), "recurrence": {"type": 2}}
+        return self.event("created", milliseconds(self.start - 2 * WEEK), told)
 
     def registered(self, person: int) -> Event:
         """Somebody signed up: one in three for two particular dates, the others for all."""
@@ -91,19 +91,21 @@ class Webinar:
             "email": f"person{person}@example.com",
             "status": "approved",
         }
-        thing = self.thing(self.meeting_id) | {"registrant": who}
+        told = self.zoom_object(self.meeting_id) | {"registrant": who}
         if person % EVERY_THIRD == 0:
-            thing["occurrences"] = self.occurrences()[1:]
-        return self.event("registration_created", milliseconds(self.start - WEEK) + person % 60_000, thing)
+            told["occurrences"] = self.occurrences()[1:]
+        return self.event("registration_created", milliseconds(self.start - WEEK) + person % 60_000, told)
 
     def started(self, at_ms: int) -> Event:
         """The instance began."""
-        return self.event("started", at_ms, self.thing(str(self.meeting_id)))
+        return self.event("started", at_ms, self.zoom_object(str(self.meeting_id)))
 
     def ended(self, at_ms: int) -> Event:
         """The instance ended."""
-        thing = self.thing(str(self.meeting_id)) | {"end_time": zoom_time(datetime.fromtimestamp(at_ms / 1000, UTC))}
-        return self.event("ended", at_ms, thing)
+        told = self.zoom_object(str(self.meeting_id)) | {
+            "end_time": zoom_time(datetime.fromtimestamp(at_ms / 1000, UTC))
+        }
+        return self.event("ended", at_ms, told)
 
     def joined(self, person: int, at_ms: int) -> Event:
         """Somebody came in."""
@@ -126,7 +128,7 @@ class Webinar:
             "customer_key": "",
             **told,
         }
-        return self.event(name, at_ms, self.thing(str(self.meeting_id)) | {"participant": who})
+        return self.event(name, at_ms, self.zoom_object(str(self.meeting_id)) | {"participant": who})
 
 
 def milliseconds(at: datetime) -> int:

@@ -6,9 +6,9 @@ import time
 from contextlib import ExitStack
 from time import perf_counter
 
-from schema.envelope import read_envelope
 from schema.store.database import Database
 from schema.store.inbox import Arrival, keep
+from schema.zoom.envelope import read_envelope
 from tests.bench.drain import LARGEST, PLACES, prepare
 from tests.bench.drainer import events_per_second
 from tests.bench.events import crowd, encode, webinars

@@ -16,10 +16,10 @@ from typing import Any
 import structlog
 
 from joinlog.fakezoom import MIXES, NO_FAULTS, Attempt, Faults, Truth, generate, plan
-from schema.envelope import read_envelope
 from schema.migrate import migrate
 from schema.store.database import Database
 from schema.store.inbox import Arrival, keep
+from schema.zoom.envelope import read_envelope
 from workers.drain import Drain
 
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday; series are scheduled from here up to eight months ahead

@@ -17,7 +17,7 @@ from tests.bench.events import STRIPE_SECRET
 from tests.bench.places import POSTGRES, Places
 from tests.bench.processes import Service, free_port
 from tests.bench.servers import THREADS
-from tests.running import ROOT, environment
+from tests.processes import ROOT, environment
 
 FILES = Path(__file__).parent / "peer_files"
 UV = ROOT / ".bootstrap" / "bin" / "uv"

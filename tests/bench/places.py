@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from joinlog.lifetime import Signals
 from joinlog.redis_server import RedisServer
-from schema.envelope import read_envelope
 from schema.migrate import migrate
+from schema.signals import Signals
 from schema.store.database import Database
 from schema.store.inbox import Arrival, keep
+from schema.zoom.envelope import read_envelope
 from tests.bench.events import Event, encode
 
 SQLITE, POSTGRES = "SQLite", "Postgres"

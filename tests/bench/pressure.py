@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from time import perf_counter
 
-from schema.envelope import read_envelope
 from schema.store.database import Database
 from schema.store.inbox import Arrival, keep
+from schema.zoom.envelope import read_envelope
 from tests.bench.events import crowd, encode, webinars
 from tests.bench.load import Load, drive
 from tests.bench.places import DATABASES, Places, moment_of, pin

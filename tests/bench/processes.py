@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from joinlog.lifetime import dies_with
+from schema.signals import dies_with
 from tests.bench.events import SECRET
 from tests.bench.places import pin
-from tests.running import descendants, environment
+from tests.processes import descendants, environment
 
 READY_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 10.0

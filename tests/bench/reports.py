@@ -9,16 +9,15 @@ from time import perf_counter
 from sqlalchemy import Connection
 
 from schema.states import EventState
-from schema.store import reports
+from schema.store import inbox_search, instances, join_log, live, meetings, reports
 from schema.store.database import Database
-from schema.store.pages import events, instances, lines, meetings, running
 from tests.bench.fill import ACCOUNT, BIG_MEETING, WEEKS, fill_reports, occurrence_of, uuid_of
 from tests.bench.places import DATABASES, Places
 from tests.bench.report import Report, Table, median, ms
 from tests.bench.sizes import Size
 
 LINES = 100
-NEWEST = lines.Cursor()
+NEWEST = join_log.Cursor()
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -29,20 +28,20 @@ def questions() -> dict[str, Callable[[Connection], object]]:
         "report: one occurrence, the largest": lambda c: reports.read_occurrence_report(c, ACCOUNT, BIG_MEETING, big),
         "report: attendance of that occurrence": lambda c: reports.read_attendance(c, ACCOUNT, BIG_MEETING, big),
         f"report: a series of {WEEKS} occurrences": lambda c: reports.read_occurrence_report(c, ACCOUNT, BIG_MEETING),
-        "live: what runs now": lambda c: running.read_running(c, (), 50),
-        "live: one meeting that runs": lambda c: running.read_running(c, (BIG_MEETING,), 50),
-        "live: links to decide": lambda c: running.read_reviews(c, (), 50),
-        "live: curve of the last hour": lambda c: running.read_changes(c, ACCOUNT, last, LONG_AGO),
-        "log: newest lines": lambda c: lines.read_lines_before(c, NEWEST, LINES),
-        "log: newest lines of a meeting": lambda c: lines.read_lines_before(c, NEWEST, LINES, (BIG_MEETING,)),
-        "log: newest lines of a kind": lambda c: lines.read_lines_before(c, NEWEST, LINES, (), ("ended",)),
-        "log: the last batch": lambda c: lines.count_by_batch(c, datetime.now(UTC)),
+        "live: what runs now": lambda c: live.read_running(c, (), 50),
+        "live: one meeting that runs": lambda c: live.read_running(c, (BIG_MEETING,), 50),
+        "live: links to decide": lambda c: live.read_reviews(c, (), 50),
+        "live: curve of the last hour": lambda c: live.read_changes(c, ACCOUNT, last, LONG_AGO),
+        "log: newest lines": lambda c: join_log.read_lines_before(c, NEWEST, LINES),
+        "log: newest lines of a meeting": lambda c: join_log.read_lines_before(c, NEWEST, LINES, (BIG_MEETING,)),
+        "log: newest lines of a kind": lambda c: join_log.read_lines_before(c, NEWEST, LINES, (), ("ended",)),
+        "log: the last batch": lambda c: join_log.count_by_batch(c, datetime.now(UTC)),
         "meeting: its occurrences": lambda c: meetings.read_occurrences(c, ACCOUNT, BIG_MEETING),
         "meeting: its instances": lambda c: meetings.read_instances(c, ACCOUNT, BIG_MEETING),
         "instance: everybody in the largest": lambda c: instances.read_stay_rows(c, ACCOUNT, uuid_of(BIG_MEETING, 0)),
-        "inbox: states": events.count_states,
-        "inbox: dead events": lambda c: events.read_events_before(
-            c, events.Wanted((EventState.DEAD,)), lines.INT64_MAX, LINES
+        "inbox: states": inbox_search.count_states,
+        "inbox: dead events": lambda c: inbox_search.read_events_before(
+            c, inbox_search.Wanted((EventState.DEAD,)), join_log.INT64_MAX, LINES
         ),
     }
 

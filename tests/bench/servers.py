@@ -15,10 +15,10 @@ from typing import Any
 
 from flask import Flask, Response, abort, request
 
-from joinlog.lifetime import dies_with
 from schema.settings import read_settings
+from schema.signals import dies_with
 from tests.bench.processes import Service, free_port, settings
-from webhook.front import Front
+from webhook.server import Front
 
 TEXTBOOK_QUEUE = "textbook"
 THREADS = 32  # of every application Joinlog is measured beside
@@ -38,9 +38,9 @@ def bare() -> Any:
 def alone() -> Any:
     """Joinlog with one transaction per event instead of one per group."""
     from webhook import app as product
-    from webhook.keeper import Keeper
+    from webhook.group_commit import GroupCommitter
 
-    setattr(product, "Keeper", partial(Keeper, group_events=1))  # noqa: B010 - the product has no setting for it
+    setattr(product, "GroupCommitter", partial(GroupCommitter, group_events=1))  # noqa: B010 - the product has no setting for it
     return product.create_app(read_settings()).wsgi_app
 
 

@@ -12,7 +12,7 @@ from tests.bench.load import Load, Measured, What, drive
 from tests.bench.places import SQLITE, Places, pin
 from tests.bench.processes import Service, cpu_seconds
 from tests.bench.sizes import Size
-from tests.running import descendants
+from tests.processes import descendants
 
 SERVER_CORE, LOAD_CORE = 0, 1
 REQUESTS_PER_SECOND_MAX = 9000

@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 
 from joinlog.fakezoom import demo_world
-from schema.envelope import read_envelope
 from schema.migrate import migrate
 from schema.store.database import Database
 from schema.store.inbox import Arrival, keep
+from schema.zoom.envelope import read_envelope
 from tests.conftest import SIGNING_KEY, free_port
-from tests.posting import SECRET, Event, encode, signed_headers
+from tests.signed_requests import SECRET, Event, encode, signed_headers
 from tests.waiting import wait_until
 from webhook.tokens import Pass, Role, Tokens, new_pass
 
@@ -121,7 +121,7 @@ class Stage:
 
 def page_paths(stage: Stage) -> Iterable[tuple[str, str]]:
     """Name and path of every kind of page."""
-    from webhook.pages.showing import account_part, instance_url, meeting_url
+    from webhook.pages.formatting import account_part, instance_url, meeting_url
 
     account, meeting_id, uuid = stage.rows(
         "SELECT account_id, meeting_id, uuid FROM participant GROUP BY account_id, meeting_id, uuid "

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Eye, eventually, now_minutes
 from tests.browser.stage import Stage
-from tests.posting import Event
+from tests.signed_requests import Event
 from tests.stories import Story
 
 APPEARS_SECONDS_MAX = 1.0

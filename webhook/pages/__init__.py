@@ -7,13 +7,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from schema.settings import Settings
+from schema.store.commit_marker import CommitMarker
 from schema.store.database import Database
-from schema.store.pages.marker import CommitMarker
 from webhook.access import guard_pages
-from webhook.keeper import NotKept
+from webhook.group_commit import CommitFailed
 from webhook.pages import connect, exports, health, inbox, instance, live, meeting
+from webhook.pages.formatting import prepare_templates
 from webhook.pages.fragments import Fragments
-from webhook.pages.showing import prepare_templates
 from webhook.pages.tail import Changes, LogTail
 
 CONTENT_SECURITY_POLICY = (
@@ -63,6 +63,6 @@ def add_pages(app: Flask, settings: Settings, database: Database) -> None:
         return render_template("error.html", error=error), error.code or 500
 
     @app.errorhandler(SQLAlchemyError)
-    @app.errorhandler(NotKept)
+    @app.errorhandler(CommitFailed)
     def say_that_it_is_busy(_error: Exception) -> tuple[str, int]:
         return render_template("error.html", error=None), 503

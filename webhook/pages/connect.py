@@ -9,9 +9,9 @@ from flask import Blueprint, current_app, render_template, request
 from schema.settings import Settings
 from schema.store.database import Database
 from schema.store.health import read_validations
-from schema.store.pages.events import read_last_received
+from schema.store.inbox_search import read_last_received
 from webhook.access import whole_only
-from workers.projection import PROJECTIONS
+from workers.core.projection import PROJECTIONS
 
 WEBHOOK_PATH = "/webhook"
 OWN_PREFIX = "joinlog."

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from schema.store.pages.running import Stay
+from schema.store.live import Stay
 
 POINTS_MAX = 2000  # of the curve of an instance; more than any screen has pixels for
 SPARK_POINTS = 60

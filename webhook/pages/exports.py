@@ -16,8 +16,8 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, request, stream_with_context
 
-from schema.store.pages.instances import read_stay_rows
-from schema.store.pages.meetings import (
+from schema.store.instances import read_stay_rows
+from schema.store.meetings import (
     AttendanceRow,
     InstanceRow,
     MeetingRow,
@@ -28,11 +28,11 @@ from schema.store.pages.meetings import (
     read_occurrences,
 )
 from webhook.access import granted, operators_only, require_meeting
+from webhook.pages.formatting import email_for, read_account
 from webhook.pages.inbox import COLUMNS as EVENT_COLUMNS
 from webhook.pages.inbox import seek, wanted_events
 from webhook.pages.instance import found_instance
 from webhook.pages.live import reader_of, wanted_filters
-from webhook.pages.showing import email_for, read_account
 
 EXPORTS_MAX = 4  # at the same moment: each holds a thread that intake could use
 ROWS_AT_ONCE = 500

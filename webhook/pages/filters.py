@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote, urlencode
 
-from schema.store.pages.lines import Line
+from schema.store.join_log import Line
 
 SEARCH_HEADER = "X-Joinlog-Search"  # percent-encoded UTF-8: headers are Latin-1
 SEARCH_CHARACTERS_MAX = 200

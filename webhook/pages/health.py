@@ -16,8 +16,8 @@ from webhook.access import whole_only
 from webhook.health import what_is_missing
 from webhook.intake import ACCEPTED, NOT_KEPT, REFUSED
 from webhook.metrics import scrape
+from webhook.pages.formatting import fragment_answer
 from webhook.pages.fragments import Fragments
-from webhook.pages.showing import fragment_answer
 from workers.queue import connect, last_heartbeat, open_queue
 
 VALIDATION_EVERY = timedelta(hours=72)

@@ -12,11 +12,11 @@ from flask import Blueprint, Response, abort, current_app, redirect, render_temp
 from schema.states import EventState
 from schema.store.database import Database
 from schema.store.inbox_pages import Choice, InboxLine, read_inbox_event, set_pending_again
-from schema.store.pages.events import Wanted, count_states, read_events_before
-from schema.store.pages.lines import INT64_MAX
+from schema.store.inbox_search import Wanted, count_states, read_events_before
+from schema.store.join_log import INT64_MAX
 from webhook.access import granted, operators_only, require_meeting, whole_only
 from webhook.pages.filters import SEARCH_HEADER, read_search, words_of
-from webhook.pages.showing import read_account
+from webhook.pages.formatting import read_account
 from workers.queue import Doorbell
 
 PAGE_EVENTS = 50

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple, cast
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
 from sqlalchemy import Connection
 
-from schema.envelope import read_envelope
-from schema.operator import link_event
+from schema.own_events import link_event
 from schema.store.database import Database
-from schema.store.pages.events import Wanted, read_events_before
-from schema.store.pages.instances import StayRow, by_person, read_diary, read_said, read_stay_rows
-from schema.store.pages.lines import INT64_MAX
-from schema.store.pages.meetings import (
+from schema.store.inbox_search import Wanted, read_events_before
+from schema.store.instances import StayRow, by_person, read_diary, read_said, read_stay_rows
+from schema.store.join_log import INT64_MAX
+from schema.store.live import read_stays
+from schema.store.meetings import (
     Date,
     InstanceRow,
     OccurrenceRow,
@@ -22,13 +22,13 @@ from schema.store.pages.meetings import (
     read_instance,
     read_occurrences,
 )
-from schema.store.pages.running import read_stays
+from schema.zoom.envelope import read_envelope
 from webhook.access import Guard, granted, operators_only, require_meeting
-from webhook.keeper import Keeper
+from webhook.group_commit import GroupCommitter
 from webhook.pages.curves import curve_of, peak_of, share
+from webhook.pages.formatting import fragment_answer, instance_url, person_token, read_account, read_uuid
 from webhook.pages.fragments import Fragments
 from webhook.pages.meeting import read_evidence
-from webhook.pages.showing import fragment_answer, instance_url, person_token, read_account, read_uuid
 
 PEOPLE_SHOWN = 300
 EVENTS_SHOWN = 50
@@ -109,7 +109,7 @@ def decide(account: str, part: str) -> Response:
         because,
         now,
     )
-    keeper: Keeper = current_app.extensions["joinlog"]["keeper"]
+    keeper: GroupCommitter = current_app.extensions["joinlog"]["keeper"]
     keeper.keep(read_envelope(body), now)
     return cast(Response, redirect(f"{instance_url(row.account_id, row.uuid)}?decided=1", 303))
 

@@ -12,8 +12,8 @@ from flask import Blueprint, Response, current_app, render_template, request
 from markupsafe import Markup
 
 from schema.store.database import Database
-from schema.store.pages.lines import Line
-from schema.store.pages.running import (
+from schema.store.join_log import Line
+from schema.store.live import (
     Running,
     count_running,
     read_changes,
@@ -23,9 +23,9 @@ from schema.store.pages.running import (
 from webhook.access import Guard, granted
 from webhook.pages.curves import curve_through, peak_of, samples, spark_path
 from webhook.pages.filters import SEARCH_HEADER, Filters, read_filters, read_search
+from webhook.pages.formatting import iso
 from webhook.pages.fragments import Fragment, Fragments
-from webhook.pages.scan import PAGE_LINES, Reader, read_cursor
-from webhook.pages.showing import iso
+from webhook.pages.pagination import PAGE_LINES, Reader, read_cursor
 from webhook.pages.tail import LogTail
 from webhook.tokens import Role
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, abort, current_app, render_template, request
 
 from schema.store.database import Database
-from schema.store.pages.meetings import (
+from schema.store.meetings import (
     InstanceRow,
     MeetingRow,
     OccurrenceRow,
@@ -21,8 +21,8 @@ from schema.store.pages.meetings import (
     when,
 )
 from webhook.access import granted, require_meeting
+from webhook.pages.formatting import fragment_answer, read_account
 from webhook.pages.fragments import Fragments
-from webhook.pages.showing import fragment_answer, read_account
 
 MEETINGS_SHOWN = 50
 GRID_REST_SECONDS = 3.0  # its numbers are the dearest query of the pages

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from schema.store.commit_marker import CommitMarker
 from schema.store.database import Database
-from schema.store.pages.lines import Line, count_by_batch, read_batches
-from schema.store.pages.marker import CommitMarker
+from schema.store.join_log import Line, count_by_batch, read_batches
 
 LOOK_SECONDS = 0.2
 TAIL_LINES_MAX = 5000

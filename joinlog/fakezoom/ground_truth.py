@@ -1,0 +1,125 @@
+"""Reckons the truth of one series from what was made to happen in it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from joinlog.fakezoom.connections import Connection
+from joinlog.fakezoom.instances import Instance
+from joinlog.fakezoom.registrations import Signup
+from joinlog.fakezoom.series import Series
+from joinlog.fakezoom.timetable import Slot
+from joinlog.fakezoom.truth import (
+    ConnectionTruth,
+    InstanceTruth,
+    OccurrenceTruth,
+    PersonTruth,
+    SeriesTruth,
+    Status,
+    Truth,
+)
+
+
+@dataclass(slots=True)
+class Play:
+    """One series on its way through the world."""
+
+    series: Series
+    slots: list[Slot]
+    signups: list[Signup]
+    instances: list[Instance]
+    connections: list[Connection] = field(default_factory=list)
+
+
+def truth_of(play: Play) -> Truth:
+    """What really happened in one series."""
+    series, truth = play.series, Truth()
+    truth.series.append(
+        SeriesTruth(
+            series.account_id, series.meeting_id, series.kind, series.type, series.topic, series.timezone,
+            series.registration_type,
+        )
+    )  # fmt: skip
+    for i in play.instances:
+        truth.instances[i.uuid] = InstanceTruth(
+            i.uuid, series.account_id, series.meeting_id, occurrence_of(series, i), i.why, i.is_practice,
+            i.started_at, i.ended_at,
+        )  # fmt: skip
+    came: dict[str, set[str]] = {i.uuid: set() for i in play.instances}
+    registrant_ids = {s.person.key: s.registrant_id for s in play.signups}
+    for person in [s.person for s in play.signups] + [c.comer.person for c in play.connections]:
+        if person.key not in truth.people:
+            truth.people[person.key] = PersonTruth(
+                person.key, person.role, person.name, person.email, person.user_id, registrant_ids.get(person.key)
+            )
+    for c in play.connections:
+        came[c.uuid].add(c.comer.person.key)
+        truth.connections.append(
+            ConnectionTruth(
+                c.uuid, c.comer.person.key, c.user_id, c.participant_uuid, c.registrant_id, c.email, c.name,
+                c.joined_at, c.left_at, c.left_is_stated,
+            )
+        )  # fmt: skip
+    truth.occurrences = [o for slot in play.slots for o in occurrences_of(play, slot, came)]
+    if not play.slots:
+        truth.occurrences = [free_occurrence(play, i, came) for i in play.instances]
+    return truth
+
+
+def occurrence_of(series: Series, instance: Instance) -> str | None:
+    """The occurrence an instance was: without a schedule it is its own."""
+    if instance.slot is not None:
+        return instance.slot.now.occurrence_id
+    return instance.uuid if instance.why == "held" and not series.occurrences else None
+
+
+def occurrences_of(play: Play, slot: Slot, came: dict[str, set[str]]) -> list[OccurrenceTruth]:
+    """The truth of one session, and of the ids it had before."""
+    series = play.series
+    ids = list(dict.fromkeys(o.occurrence_id for _, o in slot.told))
+    latest = {o.occurrence_id: o for _, o in slot.told}
+    counted = [s for s in play.signups if s.counts_for(slot, slot.begins, slot.ends)]
+    status: Status = "deleted" if slot.is_deleted else "held" if slot.uuids else "skipped"
+    known: list[OccurrenceTruth] = []
+    for n, occurrence_id in enumerate(ids):
+        is_final = n == len(ids) - 1
+        known.append(
+            OccurrenceTruth(
+                account_id=series.account_id,
+                meeting_id=series.meeting_id,
+                occurrence_id=occurrence_id,
+                status=status if is_final else "replaced",
+                scheduled_start=latest[occurrence_id].start,
+                duration_minutes=latest[occurrence_id].duration_minutes,
+                replaced_by=None if is_final else ids[n + 1],
+                instances=tuple(slot.uuids) if is_final else (),
+                attendees=tuple(sorted(set().union(*(came[u] for u in slot.uuids)))) if is_final else (),
+                registered=keys(s for s in counted if is_final and s.id_chosen(slot) in (None, occurrence_id)),
+                registered_under_old_id=keys(
+                    s for s in counted if is_final and s.id_chosen(slot) not in (None, occurrence_id)
+                ),
+            )
+        )
+    return known
+
+
+def keys(signups: Iterable[Signup]) -> tuple[str, ...]:
+    """The person keys of registrants, sorted."""
+    return tuple(sorted(s.person.key for s in signups))
+
+
+def free_occurrence(play: Play, instance: Instance, came: dict[str, set[str]]) -> OccurrenceTruth:
+    """The truth of an instance of a meeting without a schedule."""
+    counted = (s for s in play.signups if s.counts_for(None, instance.started_at, instance.ended_at))
+    return OccurrenceTruth(
+        account_id=play.series.account_id,
+        meeting_id=play.series.meeting_id,
+        occurrence_id=instance.uuid,
+        status="held",
+        scheduled_start=None,
+        duration_minutes=play.series.duration_minutes,
+        replaced_by=None,
+        instances=(instance.uuid,),
+        attendees=tuple(sorted(came[instance.uuid])),
+        registered=keys(counted),
+        registered_under_old_id=(),
+    )

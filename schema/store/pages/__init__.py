@@ -1,1 +1,0 @@
-"""What the pages read, each statement small and on an index. Nothing here decides anything."""

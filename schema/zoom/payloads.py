@@ -1,0 +1,208 @@
+"""What Zoom sends, read once: just the fields Joinlog uses, identifiers and times normalised. Pure.
+
+The shapes follow the types Zoom publishes in the npm package `@zoom/rivet` (meetings/meetings.d.ts); what reality adds
+to them is noted beside the field. Fields that are not named here are ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from schema.zoom.envelope import decode_document
+
+Number = int | float | str | None  # Zoom writes numbers as numbers in some events and as text in others
+MEETING_ID_MAX = 2**63 - 1
+MINUTES_MAX = 60 * 24 * 366
+TEXT_CHARACTERS_MAX = 4000
+LEAVE_REASON_CHARACTERS_MAX = 200
+_REASON = re.compile(r"\bReason\s*:\s*(.*)\Z", re.DOTALL | re.IGNORECASE)
+_UNSTORABLE_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+
+
+class PayloadError(ValueError):
+    """An event that does not have the shape its type promises; it will not have it next time either."""
+
+
+class _Wire(msgspec.Struct, frozen=True):
+    """A part of a payload as it comes over the wire."""
+
+
+class ScheduledOccurrence(_Wire, frozen=True):
+    """One entry of `occurrences`. `occurrence_id` looks like a time and is not one."""
+
+    occurrence_id: int | str
+    start_time: str | None = None
+    duration: Number = None
+    status: str | None = None
+
+
+class MeetingSettings(_Wire, frozen=True):
+    """`settings`: the published types show registration_type in `updated` only; it is read wherever it comes."""
+
+    registration_type: Number = None
+
+
+class Question(_Wire, frozen=True):
+    """One entry of `custom_questions`."""
+
+    title: str | None = None
+    value: str | None = None
+
+
+class RegistrantPart(_Wire, frozen=True):
+    """`registrant` of `registration_*`."""
+
+    id: int | str | None = None
+    email: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    status: str | None = None
+    custom_questions: list[Question] | None = None
+
+
+class ParticipantPart(_Wire, frozen=True):
+    """`participant` of `participant_*`: one connection; a rejoin gets new user_id and participant_uuid."""
+
+    user_id: int | str | None = None
+    user_name: str | None = None
+    id: int | str | None = None  # a signed-in Zoom user; empty for guests
+    participant_user_id: str | None = None
+    participant_uuid: str | None = None
+    registrant_id: int | str | None = None
+    email: str | None = None
+    join_time: str | None = None
+    leave_time: str | None = None
+    leave_reason: str | None = None
+    date_time: str | None = None
+    new_role: str | None = None
+    bind_user_id: int | str | None = None
+    bind_participant_uuid: str | None = None
+    parent_user_id: int | str | None = None
+
+
+class ObjectPart(_Wire, frozen=True):
+    """`payload.object`. In `*.updated` it holds only what changed."""
+
+    id: int | str | None = None
+    uuid: str | None = None
+    host_id: str | None = None
+    topic: str | None = None
+    type: Number = None
+    start_time: str | None = None
+    end_time: str | None = None
+    timezone: str | None = None
+    duration: Number = None
+    practice_session: bool | None = None
+    occurrence_id: int | str | None = None
+    breakout_room_uuid: str | None = None
+    occurrences: list[ScheduledOccurrence] | None = None
+    recurrence: dict[str, Any] | None = None
+    settings: MeetingSettings | None = None
+    registrant: RegistrantPart | None = None
+    participant: ParticipantPart | None = None
+    # Joinlog's own events (`joinlog.*`): an operator's word about a link
+    by: str | None = None
+    because: str | None = None
+    instances: list[ObjectPart] | None = None
+
+
+class PayloadPart(_Wire, frozen=True):
+    """`payload`."""
+
+    account_id: str | None = None
+    operation: str | None = None
+    scope: str | None = None
+    time_stamp: Number = None
+    object: ObjectPart | None = None
+    old_object: ObjectPart | None = None
+
+
+class BodyPart(_Wire, frozen=True):
+    """The whole body."""
+
+    payload: PayloadPart
+
+
+_decode = msgspec.json.Decoder(BodyPart, strict=False).decode
+
+
+def read_payload(body: str) -> PayloadPart:
+    """Read a kept body. Raises PayloadError when it is not shaped like an event."""
+    try:
+        if _UNSTORABLE_ESCAPE.search(body):
+            return msgspec.convert(decode_document(body), BodyPart, strict=False).payload
+        return _decode(body).payload
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        raise PayloadError(str(error)) from error
+
+
+def read_moment(text: str | None) -> datetime | None:
+    """Read a time of Zoom's, `2021-07-13T21:44:51Z`; one without a zone is UTC. Raises PayloadError."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise PayloadError(f"not a time: {text[:40]!r}") from error
+
+
+def read_whole_number(value: Number, most: int = MEETING_ID_MAX) -> int | None:
+    """Read a number that may come as text. Raises PayloadError."""
+    if value is None or value == "":
+        return None
+    try:
+        number = int(value)
+    except (ValueError, OverflowError) as error:
+        raise PayloadError(f"not a number: {str(value)[:40]!r}") from error
+    if not 0 <= number <= most:
+        raise PayloadError(f"not a number from 0 to {most}: {str(value)[:40]!r}")
+    return number
+
+
+def read_minutes(value: Number) -> int | None:
+    """Read a planned length, minutes; one that makes no sense is as good as none."""
+    try:
+        return read_whole_number(value, MINUTES_MAX)
+    except PayloadError:
+        return None
+
+
+def read_text(value: int | str | None) -> str | None:
+    """Read an identifier or a name; an empty one is none."""
+    if value is None or value == "":
+        return None
+    return value[:TEXT_CHARACTERS_MAX] if isinstance(value, str) else str(value)
+
+
+def read_email(value: str | None) -> str | None:
+    """Read an address; addresses are compared in lower case."""
+    text = read_text(value.strip()) if value else None
+    return text.lower() if text else None
+
+
+def read_leave_reason(text: str | None, name: str | None) -> str | None:
+    """Zoom's reason for a leave, without the name it is told with: `Jill left the meeting.<br>Reason: ...`."""
+    if not text:
+        return None
+    told = _REASON.search(text)
+    if told is not None:
+        return told.group(1).strip()[:LEAVE_REASON_CHARACTERS_MAX] or None
+    return None if name and name in text else text[:LEAVE_REASON_CHARACTERS_MAX]
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """A moment as whole milliseconds since 1970."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def from_milliseconds(milliseconds: int) -> datetime:
+    """The moment so many milliseconds after 1970."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

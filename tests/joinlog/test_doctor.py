@@ -1,0 +1,132 @@
+"""`joinlog doctor`: each zoom_object that can be wrong, said with its remedy."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from joinlog.command import main
+from joinlog.doctor import (
+    examine,
+    in_words,
+    look_at_address,
+    look_at_inbox,
+    look_at_key,
+    look_at_secrets,
+    look_at_validation,
+)
+from schema.settings import Settings
+from schema.store.database import Database
+from schema.store.health import InboxHealth, note_validation
+from tests.conftest import SIGNING_KEY, free_port, settings_for
+from tests.inbox_to_tables import keep_events
+from tests.signed_requests import SECRET, read_payload_file
+from webhook.intake import fingerprint
+from workers.clock import Clock, ringing
+from workers.queue import connect, open_queue
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def levels(settings: Settings) -> dict[str, str]:
+    return {finding.check: finding.level for finding in examine(settings, datetime.now(UTC))}
+
+
+def test_all_is_well(database: Database, database_url: str, redis_url: str) -> None:
+    note_validation(database, fingerprint(SECRET.encode()), datetime.now(UTC))
+    queue = open_queue(connect(redis_url), [SIGNING_KEY.encode()])
+    Clock(ringing(queue, 60)).tick()
+    queue.connection.close()
+    settings = settings_for(
+        database_url, redis_url, public_url="https://joinlog.example.com", trusted_proxies=1, port=free_port()
+    )
+    found = levels(settings)
+    assert found.pop("web") == "warn"  # none runs here
+    assert set(found.values()) == {"ok"}, found
+
+
+def test_a_database_that_is_not_there_or_not_migrated_fails(empty_database_url: str) -> None:
+    assert levels(settings_for(empty_database_url, "redis://127.0.0.1:1"))["migrations"] == "fail"
+    assert levels(settings_for("sqlite:////nowhere/x.db", "redis://127.0.0.1:1"))["database"] == "fail"
+
+
+def test_redis_away_or_without_a_clock_fails(sqlite_url: str, redis_url: str) -> None:
+    assert levels(settings_for(sqlite_url, "redis://127.0.0.1:1"))["redis"] == "fail"
+    assert levels(settings_for(sqlite_url, redis_url))["clock"] == "fail"
+
+
+def test_an_inbox_that_nobody_empties_fails(sqlite_database: Database, sqlite_url: str, redis_url: str) -> None:
+    keep_events(sqlite_database, [read_payload_file("webinar.started")])
+    found = {finding.check: finding for finding in examine(settings_for(sqlite_url, redis_url), NOW)}
+    assert found["inbox"].level == "fail"
+    assert "joinlog worker" in found["inbox"].mend
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(0, "ok"), (59, "ok"), (60, "warn"), (300, "fail")])
+def test_lag_is_judged_by_the_oldest_event(seconds: int, level: str) -> None:
+    health = InboxHealth(1, NOW - timedelta(seconds=seconds), 0, 0, NOW)
+    assert [finding.level for finding in look_at_inbox(health, NOW)] == [level, "ok"]
+
+
+def test_dead_and_unhandled_events_are_worth_a_look() -> None:
+    found = {finding.check: finding for finding in look_at_inbox(InboxHealth(0, None, 3, 2, NOW), NOW)}
+    assert (found["dead letters"].level, found["unhandled"].level) == ("warn", "warn")
+    assert "joinlog replay --state unhandled" in found["unhandled"].mend
+
+
+@pytest.mark.parametrize(("hours", "level"), [(None, "warn"), (1, "ok"), (73, "ok"), (75, "warn"), (145, "fail")])
+def test_zoom_validates_every_72_hours(hours: int | None, level: str) -> None:
+    last = None if hours is None else NOW - timedelta(hours=hours)
+    assert look_at_validation(last, NOW).level == level
+
+
+@pytest.mark.parametrize(
+    ("settings", "level"),
+    [
+        ({}, "ok"),
+        ({"zoom_webhook_secret_token": "x"}, "warn"),
+        ({"public_url": "http://joinlog.example.com"}, "fail"),
+        ({"public_url": "https://joinlog.example.com"}, "warn"),
+        ({"public_url": "https://joinlog.example.com", "trusted_proxies": 1}, "ok"),
+    ],
+)
+def test_the_address_is_one_that_zoom_can_reach(settings: dict[str, Any], level: str) -> None:
+    assert look_at_address(Settings(**settings)).level == level
+
+
+def test_secrets_and_keys() -> None:
+    assert look_at_secrets(Settings()).level == "warn"
+    assert look_at_secrets(Settings(public_url="https://a.example")).level == "fail"
+    assert look_at_secrets(Settings(zoom_webhook_secret_token="a,b")).says == "2 set"
+    assert look_at_key(Settings()).level == "ok"
+    assert look_at_key(Settings(public_url="https://a.example")).level == "fail"
+    assert look_at_key(Settings(secret_key="short")).level == "warn"
+
+
+def test_the_exit_code_and_the_json_say_the_same_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://joe:hunter2@127.0.0.1:1/joinlog")
+    monkeypatch.setenv("REDIS_URL", "redis://:hunter2@127.0.0.1:1/0")
+    ended = CliRunner().invoke(main, ["doctor", "--json"])
+    assert ended.exit_code == 1
+    assert {"check": "database", "level": "fail"}.items() <= {
+        finding["check"]: finding for finding in json.loads(ended.output)
+    }["database"].items()
+    assert "hunter2" not in ended.output
+    plain = CliRunner().invoke(main, ["doctor"])
+    assert plain.exit_code == 1
+    assert "fail  database" in plain.output
+    assert "hunter2" not in plain.output
+
+
+def test_lengths_of_time() -> None:
+    assert [in_words(seconds) for seconds in (-5, 90, 130, 7300, 200_000)] == ["0 s", "90 s", "2 min", "2 h", "2 d"]

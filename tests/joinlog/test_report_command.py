@@ -1,0 +1,127 @@
+"""`joinlog report` in its three forms, for whoever reads them: eyes, spreadsheets and programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from joinlog.command import main
+from joinlog.report import OCCURRENCE_HEADINGS, PERSON_HEADINGS
+from schema.store.database import Database
+from tests.conftest import SIGNING_KEY
+from tests.inbox_to_tables import take
+from tests.stories import ACCOUNT, WEEK_MINUTES, Json, Story
+
+FIRST = 60.0
+WEEKS = {"1001": FIRST, "1002": FIRST + WEEK_MINUTES}
+w = Story()
+HOSTILE = "=cmd|'/c calc'!A1\x1b[2J[bold]"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str) -> Callable[..., Result]:
+    """`joinlog report` on this test's database."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("SECRET_KEY", SIGNING_KEY)
+    return lambda *arguments: CliRunner().invoke(main, ["report", *arguments])
+
+
+def week() -> list[Json]:
+    ann = {"registrant_id": "ann", "user_name": "Ann Ünal"}
+    return [
+        w.created(0, WEEKS), w.registration(1, "created", "ann", WEEKS, status="approved"),
+        w.registration(2, "created", "ben", WEEKS, status="approved"), w.started(FIRST),
+        w.person(61, "joined", "1", FIRST, **ann), w.person(62, "joined", "2", FIRST, user_name=HOSTILE),
+        w.person(70.5, "left", "1", FIRST, **ann), w.ended(72, FIRST),
+    ]  # fmt: skip
+
+
+def test_json_holds_every_column_with_its_type(database: Database, run: Callable[..., Result]) -> None:
+    take(database, *week())
+    held, planned = json.loads(run(str(w.meeting_id), "--format", "json").output)["occurrences"]
+    assert held == {
+        "account_id": ACCOUNT, "meeting_id": w.meeting_id, "occurrence_id": "1001", "topic": "Weekly",
+        "scheduled_start": "2026-03-02T09:00:00Z", "duration_minutes": 60, "status": "available", "instances": 1,
+        "link_state": "inferred", "held_from": "2026-03-02T09:00:00Z", "held_until": "2026-03-02T09:12:00Z",
+        "registrants": 2, "attended": 1, "no_shows": 1, "walk_ins": 0, "unidentified": 1, "participants": 2,
+        "peak_concurrent": 2, "attended_minutes": 19.5,
+    }  # fmt: skip
+    assert (planned["instances"], planned["registrants"], planned["attended"], planned["no_shows"]) == (
+        0,
+        2,
+        None,
+        None,
+    )
+
+
+def test_json_of_one_occurrence_holds_its_people(database: Database, run: Callable[..., Result]) -> None:
+    take(database, *week())
+    document = json.loads(run(str(w.meeting_id), "--occurrence", "1001", "--format", "json").output)
+    assert [row["occurrence_id"] for row in document["occurrences"]] == ["1001"]
+    ann, guest = document["people"]
+    assert (ann["person_id"], ann["name"], ann["is_registered"]) == ("registrant:ann", "Ann Ünal", True)
+    assert (guest["person_id"], guest["name"], guest["is_present"]) == ("connection:run-1==:2", HOSTILE, False)
+    assert (ann["first_joined_at"], ann["last_left_at"]) == ("2026-03-02T09:01:00Z", "2026-03-02T09:10:30Z")
+
+
+def test_csv_has_a_header_and_no_formula(database: Database, run: Callable[..., Result]) -> None:
+    take(database, *week())
+    lines = list(csv.reader(run(str(w.meeting_id), "--format", "csv").output.splitlines()))
+    assert lines[0] == list(OCCURRENCE_HEADINGS)
+    assert [line[0] for line in lines[1:]] == ["1001", "1002"]
+    text = run(str(w.meeting_id), "--occurrence", "1001", "--format", "csv").output
+    people = list(csv.DictReader(text.splitlines(keepends=True)))
+    assert list(people[0]) == list(PERSON_HEADINGS)
+    assert [row["name"] for row in people] == ["Ann Ünal", f"'{HOSTILE}"]
+    assert [row["attended_minutes"] for row in people] == ["9.5", "10.0"]
+
+
+def test_the_table_is_for_eyes_and_obeys_no_name(database: Database, run: Callable[..., Result]) -> None:
+    take(database, *week())
+    whole = run(str(w.meeting_id)).output
+    assert f"{w.meeting_id} Weekly" in whole
+    assert "2026-03-02 09:00" in whole
+    people = run(str(w.meeting_id), "--occurrence", "1001").output
+    assert "Who came" in people
+    assert "\x1b" not in people
+    assert "�[2J[bold]" in people.replace("\n", "")
+    assert "1002" not in people
+
+
+def test_a_topic_in_the_title_is_not_obeyed_either(database: Database, run: Callable[..., Result]) -> None:
+    take(database, *week(), w.retitled(3, "Weekly\x1b[2J"))
+    assert "\x1b" not in run(str(w.meeting_id)).output
+
+
+def test_a_meeting_without_occurrences_says_so(database: Database, run: Callable[..., Result]) -> None:
+    take(database, w.registration(1, "created", "ann", status="approved"))
+    assert f"{w.meeting_id} Weekly: nothing yet." in run(str(w.meeting_id)).output.replace(
+        f"{w.meeting_id}:", f"{w.meeting_id} Weekly:"
+    )
+    assert json.loads(run(str(w.meeting_id), "--format", "json").output) == {"occurrences": []}
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_what_is_unknown_is_said_in_one_line(database: Database, run: Callable[..., Result], form: str) -> None:
+    unknown = run("4711", "--format", form)
+    assert (unknown.exit_code, "Nothing is known of meeting 4711" in unknown.output) == (1, True)
+    take(database, *week())
+    unknown = run(str(w.meeting_id), "--occurrence", "4711", "--format", form)
+    assert (unknown.exit_code, "has no occurrence 4711" in unknown.output) == (1, True)
+    unknown = run(str(w.meeting_id), "--account", "nobody", "--format", form)
+    assert (unknown.exit_code, "in account nobody" in unknown.output) == (1, True)
+
+
+def test_a_meeting_of_two_accounts_needs_the_account(database: Database, run: Callable[..., Result]) -> None:
+    other = Story(account="Zz-other")
+    take(database, *week(), other.created(0, {"9009": FIRST}))
+    asked = run(str(w.meeting_id))
+    assert (asked.exit_code, f"--account {ACCOUNT} or Zz-other" in asked.output) == (1, True)
+    told = json.loads(run(str(w.meeting_id), "--account", "Zz-other", "--format", "json").output)
+    assert [row["occurrence_id"] for row in told["occurrences"]] == ["9009"]

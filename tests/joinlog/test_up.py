@@ -1,0 +1,117 @@
+"""`joinlog up` as people use it: real processes, started, killed and stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from joinlog.supervisor import Child, pause_after
+from joinlog.up import settle
+from schema.settings import ConfigurationError, Settings
+from tests.processes import child_named, descendants, is_alive, joinlog, running
+from tests.signed_requests import SECRET, read_payload_file
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("processes")]
+READY = "Ctrl-C stops everything."
+
+
+def instances(folder: Path) -> int:
+    with sqlite3.connect(f"file:{folder / 'joinlog.db'}?mode=ro", uri=True) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM instance").fetchone()
+    connection.close()
+    return int(count)
+
+
+def test_killed_processes_are_started_again_and_a_killed_up_leaves_no_orphan(tmp_path: Path) -> None:
+    with running(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET) as up:
+        up.says(READY)
+        assert f"{up.url}/webhook" in up.output
+        assert "demo" not in up.output
+        for name in ("web", "worker"):
+            os.kill(child_named(up.process.pid, name), signal.SIGKILL)
+        up.says("process_restarted", times=2)
+        wait_until(up.is_ready, "the new web process")
+        assert up.post(read_payload_file("webinar.started")) == 204
+        wait_until(lambda: instances(tmp_path) == 1, "the new worker to put the instance on record")
+        family = descendants(up.process.pid)
+        assert len(family) == 5, family  # redis, worker, clock, web and granian's own
+        up.process.kill()
+        wait_until(lambda: not any(is_alive(pid) for pid in family), "the kernel to end them all")
+
+
+def test_without_a_secret_a_demo_plays_until_ctrl_c(tmp_path: Path) -> None:
+    with running(tmp_path, "up") as up:
+        up.says("This is a demo")
+        wait_until(lambda: instances(tmp_path) > 0, "the demo's first instances")
+        family = descendants(up.process.pid)
+        assert up.stop(signal.SIGINT) == 0
+        assert [line for pid, line in family.items() if is_alive(pid)] == []
+        assert not (tmp_path / ".joinlog-redis").exists()
+
+
+def test_a_taken_port_is_named_and_nothing_starts(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as granian listens: it would share the port
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ended = joinlog(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET, PORT=str(taken.getsockname()[1]))
+    assert ended.returncode == 2
+    assert "PORT=" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert list(tmp_path.glob("joinlog.db*")) == []
+
+
+def test_given_a_postgres_and_a_redis_it_uses_them_and_shows_no_password(
+    tmp_path: Path, postgres_url: str, redis_url: str
+) -> None:
+    given = postgres_url.replace("postgresql://postgres:@", "postgres://postgres:hunter2@", 1)
+    assert "hunter2" in given
+    with running(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET, DATABASE_URL=given, REDIS_URL=redis_url) as up:
+        up.says(READY)
+        assert up.post(read_payload_file("webinar.started")) == 204
+        family = descendants(up.process.pid)
+        assert len(family) == 4, family
+        assert up.stop() == 0
+        assert [line for pid, line in family.items() if is_alive(pid)] == []
+        assert "hunter2" not in up.output
+    with Redis.from_url(redis_url) as client:
+        assert client.exists("joinlog:clock")
+
+
+def test_a_demo_never_plays_where_others_can_reach_it() -> None:
+    for settings in (Settings(HOST="0.0.0.0"), Settings(PUBLIC_URL="https://joinlog.example.com")):  # noqa: S104
+        with pytest.raises(ConfigurationError, match="ZOOM_WEBHOOK_SECRET_TOKEN"):
+            settle(settings, {})
+
+
+def test_the_secret_of_a_demo_is_new_each_time_and_only_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    secrets = {settle(Settings(port=0), {}).environment["ZOOM_WEBHOOK_SECRET_TOKEN"] for _ in range(2)}
+    assert len(secrets) == 2
+
+
+def test_pauses_between_restarts_grow_and_have_an_end() -> None:
+    assert [pause_after(failures) for failures in (1, 2, 3, 4, 100)] == [0.5, 1.0, 2.0, 4.0, 30.0]
+
+
+def test_a_process_that_ran_long_starts_again_with_the_first_pause() -> None:
+    child = Child("web", start=lambda: pytest.fail("too early"), failures=5, started_at=0.0)
+    child.process = _ended_process()
+    child.look(now=100.0)
+    assert (child.failures, child.start_at) == (1, 100.5)
+
+
+def _ended_process() -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(["true"], start_new_session=True)
+    process.wait()
+    return process

@@ -1,0 +1,207 @@
+"""Reading, writing and telling failures apart, the same on both databases."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+
+from schema.settings import ConfigurationError
+from schema.store.database import Database, is_infrastructure_failure
+from schema.store.rows import delete_rows, key_of, read_rows, write_rows
+from schema.tables import TABLES, utc_moment, utc_text
+from tests.inbox_to_tables import read_table, select
+
+NOW = datetime(2026, 11, 22, 10, 28, 31, 123456, tzinfo=UTC)
+
+
+def participant(**more: Any) -> dict[str, Any]:
+    row = {column.name: None for column in TABLES["participant"].columns}
+    return row | {"account_id": "a", "uuid": "u", "connection_id": "1", "first_seen_at": NOW, "updated_at": NOW} | more
+
+
+# --- rows -------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_is_read_as_it_was_written(database: Database) -> None:
+    row = participant(name="Zoë 🎻 ' \" \\ % {}", left_is_inferred=False, left_at=NOW, meeting_id=2**53 + 1)
+    with database.write() as connection:
+        write_rows(connection, "participant", [row])
+    with database.read() as connection:
+        assert read_rows(connection, "participant", [key_of("participant", row)]) == [row]
+
+
+def test_writing_a_row_again_replaces_it_unless_it_is_to_stay(database: Database) -> None:
+    with database.write() as connection:
+        write_rows(connection, "participant", [participant(name="one"), participant(connection_id="2", name="two")])
+        write_rows(connection, "participant", [participant(name="new", email="e")])
+        write_rows(connection, "participant", [participant(connection_id="2", name="no")], keep_existing=True)
+    assert [(row["name"], row["email"]) for row in read_table(database, "participant")] == [
+        ("new", "e"), ("two", None),
+    ]  # fmt: skip
+
+
+def test_rows_are_read_and_deleted_by_many_keys_at_once(database: Database) -> None:
+    rows = [participant(connection_id=str(n), meeting_id=n % 3) for n in range(500)]
+    with database.write() as connection:
+        write_rows(connection, "participant", rows)
+        assert len(read_rows(connection, "participant", [("a", "u")], by=("account_id", "uuid"))) == 500
+        assert len(read_rows(connection, "participant", [("a", 0), ("a", 2)], by=("account_id", "meeting_id"))) == 333
+        delete_rows(connection, "participant", [key_of("participant", row) for row in rows[:499]])
+        assert [row["connection_id"] for row in read_rows(connection, "participant", [("u",)], by=("uuid",))] == ["499"]
+        assert read_rows(connection, "participant", []) == []
+
+
+def test_null_never_equals_a_key(database: Database) -> None:
+    with database.write() as connection:
+        write_rows(connection, "participant", [participant()])
+        assert read_rows(connection, "participant", [("a", None)], by=("account_id", "meeting_id")) == []
+
+
+@given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)))  # noqa: DTZ001
+def test_a_moment_survives_its_text_and_text_order_is_time_order(moment: datetime) -> None:
+    aware = moment.replace(tzinfo=UTC)
+    assert utc_moment(utc_text(aware)) == aware
+    assert len(utc_text(aware)) == len("2026-11-22T10:28:31.000000Z")
+    later = aware + timedelta(microseconds=1)
+    assert utc_text(aware) < utc_text(later)
+    assert utc_text(aware.astimezone(timezone(timedelta(hours=9)))) == utc_text(aware)
+
+
+# --- transactions -----------------------------------------------------------------------------------------------
+
+
+def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+    with pytest.raises(RuntimeError), database.write() as connection:  # noqa: PT012
+        write_rows(connection, "participant", [participant()])
+        raise RuntimeError
+    assert read_table(database, "participant") == []
+
+
+def test_a_reader_sees_nothing_of_a_transaction_in_progress_and_is_not_blocked(database: Database) -> None:
+    with database.write() as connection:
+        write_rows(connection, "participant", [participant()])
+        assert select(database, "SELECT * FROM participant") == []
+    assert len(select(database, "SELECT * FROM participant")) == 1
+
+
+def test_a_reader_of_sqlite_cannot_write(sqlite_database: Database) -> None:
+    with sqlite_database.read() as connection, pytest.raises(OperationalError, match="readonly"):
+        connection.exec_driver_sql("DELETE FROM participant")
+
+
+@pytest.mark.parametrize(("durable", "synchronous"), [(True, 2), (False, 1)])
+def test_intake_survives_a_power_cut_and_the_drain_need_not(durable: bool, synchronous: int, sqlite_url: str) -> None:
+    database = Database(sqlite_url, durable=durable)
+    with database.write() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == synchronous
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    database.close()
+
+
+@pytest.mark.parametrize(("durable", "synchronous"), [(True, "on"), (False, "off")])
+def test_the_same_on_postgres(durable: bool, synchronous: str, postgres_url: str) -> None:
+    database = Database(postgres_url, durable=durable, statement_seconds=1.5)
+    with database.write() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == synchronous
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "1500ms"
+        assert connection.exec_driver_sql("SHOW timezone").scalar() == "UTC"
+    database.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///"])
+def test_a_database_in_memory_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="memory"):
+        Database(url)
+
+
+def test_the_url_that_is_shown_has_no_password() -> None:
+    database = Database("postgresql://u:hush@127.0.0.1/db")
+    assert "hush" not in database.shown_url
+    assert "hush" not in str(database.url)
+    database.close()
+
+
+# --- whose fault is it ------------------------------------------------------------------------------------------
+
+
+def wrapped(kind: type[DBAPIError], orig: BaseException, *, lost: bool = False) -> DBAPIError:
+    return kind("SELECT", None, orig, connection_invalidated=lost)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_infrastructure"),
+    [
+        (OSError("disk"), True),
+        (ValueError("data"), False),
+        (wrapped(IntegrityError, sqlite3.IntegrityError()), False),
+        (wrapped(ProgrammingError, psycopg.ProgrammingError()), False),
+        (wrapped(DBAPIError, psycopg.DataError()), False),
+        (wrapped(InterfaceError, psycopg.InterfaceError()), True),
+        (wrapped(OperationalError, psycopg.OperationalError()), True),
+        (wrapped(DBAPIError, psycopg.Error(), lost=True), True),
+    ],
+)
+def test_failures_of_the_database_are_told_from_those_of_the_data(
+    error: BaseException, is_infrastructure: bool
+) -> None:
+    assert is_infrastructure_failure(error) is is_infrastructure
+
+
+def sqlite_failure(path: Path, *statements: str) -> OperationalError:
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        with pytest.raises(sqlite3.OperationalError) as failed:  # noqa: PT012
+            for statement in statements:
+                connection.execute(statement)
+    finally:
+        connection.close()
+    return OperationalError("x", None, failed.value)
+
+
+def test_a_locked_sqlite_file_is_infrastructure_and_bad_sql_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    assert is_infrastructure_failure(sqlite_failure(path, "BEGIN IMMEDIATE"))
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert not is_infrastructure_failure(sqlite_failure(path, "SELEC 1"))
+
+
+def test_a_full_disk_is_infrastructure(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    full = sqlite_failure(
+        path, "CREATE TABLE t (x)", "PRAGMA max_page_count = 2", "INSERT INTO t VALUES (zeroblob(100000))"
+    )
+    assert is_infrastructure_failure(full)
+
+
+def test_a_postgres_that_is_shutting_down_or_out_of_time_is_infrastructure(postgres_database: Database) -> None:
+    with pytest.raises(DBAPIError) as timed_out, postgres_database.write() as connection:  # noqa: PT012
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 1")
+        connection.exec_driver_sql("SELECT pg_sleep(20)")
+    assert is_infrastructure_failure(timed_out.value)
+    with pytest.raises(DBAPIError) as killed, postgres_database.write() as connection:  # noqa: PT012
+        pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        select(postgres_database, "SELECT pg_terminate_backend(?)", [pid])
+        connection.exec_driver_sql("SELECT 1")
+    assert is_infrastructure_failure(killed.value)
+
+
+def test_what_postgres_cannot_store_is_the_datas_fault(postgres_database: Database) -> None:
+    with pytest.raises(DBAPIError) as refused, postgres_database.write() as connection:
+        write_rows(connection, "participant", [participant(name="nul \x00")])
+    assert not is_infrastructure_failure(refused.value)
+
+
+def test_a_deadlock_on_postgres_is_tried_again(postgres_database: Database) -> None:
+    error = OperationalError("x", None, psycopg.errors.DeadlockDetected())
+    assert is_infrastructure_failure(error)

@@ -1,0 +1,217 @@
+"""How things are shown: addresses masked to viewers, moments for the browser to put into its zone, names in URLs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from flask import Flask, Response, abort, g, request
+from markupsafe import Markup, escape
+
+from schema.store.join_log import Line
+from webhook.pages.filters import KINDS, Filters
+from webhook.pages.fragments import Fragment
+from webhook.tokens import Role, Tokens
+from workers.core.ignored import IGNORED
+from workers.core.projection import PROJECTIONS
+
+NO_ACCOUNT = "-"  # how a URL names the account of events that named none
+KIND_WORDS = {
+    "joined": "joined", "left": "left", "started": "started", "ended": "ended", "registered": "registered",
+    "approved": "approved", "denied": "denied", "cancelled": "cancelled", "scheduled": "scheduled",
+    "rescheduled": "moved", "deleted": "deleted", "recovered": "recovered", "converted": "converted",
+    "bound": "phone bound", "role": "new role", "link": "link",
+}  # fmt: skip
+STATE_WORDS = {
+    "confirmed": "an operator or Zoom said so, or there is only one it can be",
+    "observed": "people registered for just that date were in it",
+    "inferred": "exactly one date was due when it started",
+    "conflict": "the people and the schedule point to different dates",
+    "ambiguous": "several dates were due",
+    "unscheduled": "no date was due",
+    "rehearsal": "Zoom says it was a practice session",
+}
+
+
+def mask_email(email: str | None) -> str:
+    """`jane@example.com` as `j***@e***.com`: enough to tell people apart, not enough to write to them."""
+    if not email:
+        return ""
+    name, separator, domain = email.rpartition("@")
+    if not separator:
+        return f"{email[:1]}***"
+    host, dot, top = domain.rpartition(".")
+    return f"{name[:1]}***@{(host or top)[:1]}***{dot}{top if host else ''}"
+
+
+def email_for(role: Role, email: str | None) -> str:
+    """An address as this role may see it."""
+    return (email or "") if role is Role.OPERATOR else mask_email(email)
+
+
+def searched_text(role: Role, line: Line) -> str:
+    """What free text is looked for in: nothing that the role does not see."""
+    parts = (line.name, email_for(role, line.email), line.topic, line.detail, line.kind, line.meeting_id)
+    return " ".join(str(part) for part in parts if part)
+
+
+@lru_cache(maxsize=20_000)
+def person_token(tokens: Tokens, account_id: str, meeting_id: int | None, person_id: str) -> str:
+    """The opaque name of a person in URLs."""
+    return tokens.person(account_id, meeting_id, person_id)
+
+
+def token_of(tokens: Tokens, line: Line) -> str | None:
+    """The person a line is about, as URLs name them."""
+    if line.person_id is None:
+        return None
+    return person_token(tokens, line.account_id, line.meeting_id, line.person_id)
+
+
+def account_part(account_id: str | None) -> str:
+    """An account in a path."""
+    return quote(account_id or NO_ACCOUNT, safe="")
+
+
+def read_account(part: str) -> str:
+    """An account from a path."""
+    return "" if part == NO_ACCOUNT else part
+
+
+def uuid_part(uuid: str) -> str:
+    """An instance's uuid in a path: it may hold slashes."""
+    return base64.urlsafe_b64encode(uuid.encode()).decode().rstrip("=")
+
+
+def read_uuid(part: str) -> str:
+    """An instance's uuid from a path; 404 when it is none."""
+    try:
+        return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode()
+    except (binascii.Error, ValueError):
+        abort(404)
+
+
+def meeting_url(account_id: str, meeting_id: int | None) -> str:
+    """The page of a meeting."""
+    return "/meetings" if meeting_id is None else f"/meeting/{account_part(account_id)}/{meeting_id}"
+
+
+def instance_url(account_id: str, uuid: str) -> str:
+    """The page of an instance."""
+    return f"/instance/{account_part(account_id)}/{uuid_part(uuid)}"
+
+
+def iso(moment: datetime) -> str:
+    """A moment as `<time datetime>` wants it, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+FORMATS = {"time": "%H:%M:%S", "day": "%d %b %Y %H:%M", "full": "%d %b %Y %H:%M:%S", "short": "%H:%M"}
+
+
+def moment(value: datetime | str | None, style: str = "full", missing: str = "–") -> Markup:
+    """A `<time>` that reads UTC until the browser puts it into its own zone."""
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if at is None:
+        return Markup('<span class="none">{}</span>').format(missing)
+    at = at.astimezone(UTC)
+    text = Markup('<time datetime="{}" data-style="{}" title="{} UTC">{}<span class="zone"> UTC</span></time>')
+    return text.format(iso(at), style, at.strftime(FORMATS["full"]), at.strftime(FORMATS[style]))
+
+
+def pretty_json(text: str | None) -> str:
+    """JSON, indented; anything else as it is."""
+    try:
+        return json.dumps(json.loads(text or ""), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text or ""
+
+
+def without(filters: Filters, name: str, value: str) -> str:
+    """The query of these filters but for one value."""
+    return urlencode([pair for pair in filters.pairs() if pair != (name, value)])
+
+
+def with_before(before: int) -> str:
+    """The query of this request, for what is older."""
+    pairs = [(name, value) for name, value in request.args.items(multi=True) if name not in ("before", "replayed")]
+    return urlencode([*pairs, ("before", str(before))])
+
+
+def filter_words(name: str, value: str, lines: Sequence[Line]) -> str | Markup:
+    """A filter as people read it; a person's name is known from the lines that are shown."""
+    if name == "meeting":
+        return next((line.topic for line in lines if line.topic and str(line.meeting_id) == value), value)
+    if name == "person":
+        return next((line.name for line in lines if line.name), "one person")
+    if name == "occurrence":
+        wanted = value.partition("/")[2]
+        starts = (line.scheduled_start for line in lines if line.occurrence_id == wanted)
+        start = next((start for start in starts if start), None)
+        return moment(start, "day") if start else wanted
+    return KIND_WORDS.get(value, value)
+
+
+def named(text: str, starts: Mapping[str, datetime | None]) -> Markup:
+    """A sentence of a link's evidence, with dates where it names occurrences, and a capital at its beginning."""
+    words = [
+        moment(start, "day") if (start := starts.get(word)) is not None else escape(word)
+        for word in (text[:1].upper() + text[1:]).split(" ")
+    ]
+    return Markup(" ").join(words)
+
+
+def apart(minutes: object) -> str:
+    """How far a start was from the planned one: `3 min early`, `2 d late`."""
+    if not isinstance(minutes, int):
+        return "–"
+    size, late = abs(minutes), "late" if minutes > 0 else "early"
+    if size == 0:
+        return "on time"
+    if size < 120:
+        return f"{size} min {late}"
+    return f"{round(size / 60)} h {late}" if size < 60 * 48 else f"{round(size / 1440)} d {late}"
+
+
+@cache
+def _version(path: Path) -> str:
+    """What makes browsers fetch a file again once it changed."""
+    return hashlib.blake2s(path.read_bytes(), digest_size=4).hexdigest()
+
+
+def fragment_answer(fragment: Fragment) -> Response:
+    """A part of a page on its own; 304 when the browser has it."""
+    headers = {"ETag": f'"{fragment.tag}"', "Cache-Control": "no-store"}
+    if request.headers.get("If-None-Match") == headers["ETag"]:
+        return Response(status=304, headers=headers)
+    return Response(fragment.html, headers=headers)
+
+
+def prepare_templates(app: Flask, tokens: Tokens) -> None:
+    """Give the templates their words."""
+
+    def shown_email(email: str | None) -> str:
+        return email_for(g.granted.role, email)
+
+    def person(line: Line) -> str | None:
+        return token_of(tokens, line)
+
+    def asset(name: str) -> str:
+        return f"/static/{name}?v={_version(Path(app.static_folder or '') / name)}"
+
+    known: dict[str, Any] = {
+        "meeting_url": meeting_url, "instance_url": instance_url, "person_token": person, "KIND_WORDS": KIND_WORDS,
+        "STATE_WORDS": STATE_WORDS, "KINDS": KINDS, "without": without, "with_before": with_before, "asset": asset,
+        "filter_words": filter_words, "named": named, "apart": apart, "EVENT_TYPES": sorted({*PROJECTIONS, *IGNORED}),
+    }  # fmt: skip
+    app.jinja_env.globals.update(known)
+    app.jinja_env.filters.update(moment=moment, email=shown_email, pretty_json=pretty_json, uuid_part=uuid_part)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

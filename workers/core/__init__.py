@@ -1,0 +1,1 @@
+"""Everything that decides, and nothing that touches the world: all of it is pure."""

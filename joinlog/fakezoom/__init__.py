@@ -6,8 +6,8 @@
 from joinlog.fakezoom.delivery import NO_FAULTS, Attempt, Faults, plan, sign
 from joinlog.fakezoom.demo import demo_world, play_demo
 from joinlog.fakezoom.endpoint import EndpointError
+from joinlog.fakezoom.events import Emission
 from joinlog.fakezoom.mix import MIXES, Mix
-from joinlog.fakezoom.payloads import Emission
 from joinlog.fakezoom.player import Pace, Stats, play
 from joinlog.fakezoom.truth import Truth
 from joinlog.fakezoom.world import World, generate

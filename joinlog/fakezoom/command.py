@@ -1,4 +1,4 @@
-"""`joinlog simulate`: plays an invented world against an endpoint."""
+"""`joinlog simulate`: delivers the events of an invented world to an endpoint."""
 
 import os
 import signal
@@ -15,8 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from joinlog.fakezoom.delivery import USUAL_FAULTS, Faults, plan
 from joinlog.fakezoom.endpoint import EndpointError, require_loopback
-from joinlog.fakezoom.mix import MIXES, Mix
-from joinlog.fakezoom.options import Speed, describe_knobs, read_mix, read_range, read_start
+from joinlog.fakezoom.mix import MIXES, Mix, list_knobs, turn_knob
 from joinlog.fakezoom.player import CONCURRENCY_DEFAULT, Pace, Stats, play
 from joinlog.fakezoom.series import SHIFT_WITHIN_DAYS
 from joinlog.fakezoom.world import AUDIENCE_DEFAULT, generate
@@ -24,6 +23,72 @@ from joinlog.fakezoom.world import AUDIENCE_DEFAULT, generate
 TIME_SCALE_AT_FULL_SPEED = 600.0
 HISTORY = timedelta(days=90)
 HISTORY_WITH_DST = timedelta(days=SHIFT_WITHIN_DAYS + 90)
+
+
+# --- how options are written ------------------------------------------------------------------------------------------
+
+
+def describe_knobs() -> str:
+    """The end of `--help`: every mix, and every knob with its default."""
+    lines = ["\b", "Mixes: " + ", ".join(MIXES), "", "\b", "Knobs, for --set NAME=VALUE (default in brackets):"]
+    lines += [f"  {name} [{default}]: {says}" for name, default, says in list_knobs()]
+    return "\n".join(lines)
+
+
+class Speed(click.ParamType[float | None]):
+    """`max`, or a positive number."""
+
+    name = "N|max"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        """None for `max`."""
+        if value == "max":
+            return None
+        try:
+            number = float(str(value))
+        except ValueError:
+            number = 0.0
+        if number <= 0:
+            self.fail(f"{value!r} is neither `max` nor a number above 0", param, ctx)
+        return number
+
+
+def read_range(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[int, int]:
+    """`20-40` or `30` as (fewest, most)."""
+    fewest, _, most = text.partition("-")
+    try:
+        bounds = int(fewest), int(most or fewest)
+    except ValueError as failure:
+        raise click.BadParameter(f"{text!r} is not like 20-40") from failure
+    if not 0 <= bounds[0] <= bounds[1]:
+        raise click.BadParameter(f"{text!r} runs backwards")
+    return bounds
+
+
+def read_start(_ctx: click.Context, _param: click.Parameter, text: str | None) -> datetime | None:
+    """An ISO date or moment; UTC when it names no zone."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as failure:
+        raise click.BadParameter(f"{text!r} is not like 2026-03-02 or 2026-03-02T09:00:00+01:00") from failure
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def read_mix(name: str, settings: tuple[str, ...]) -> Mix:
+    """A named mix with knobs turned."""
+    mix = MIXES[name]
+    for setting in settings:
+        knob, _, text = setting.partition("=")
+        try:
+            mix = turn_knob(mix, knob, text)
+        except ValueError as failure:
+            raise click.BadParameter(str(failure), param_hint="--set") from failure
+    return mix
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
 
 
 @click.command("simulate", epilog=describe_knobs())
@@ -106,7 +171,7 @@ def simulate(
         )
     mix = read_mix(mix_name, settings)
     if not allow_remote:
-        with explained():
+        with as_click_errors():
             require_loopback(url)
     console = Console(stderr=True)
     start = start or default_start(datetime.now(UTC), speed, mix)
@@ -124,7 +189,7 @@ def simulate(
         truth.write_bytes(world.truth.to_json())
     pace = Pace(speed, time_scale or speed or TIME_SCALE_AT_FULL_SPEED)
     stop = threading.Event()
-    with explained(), stopping_on_interrupt(stop), progress_bar(console, len(attempts)) as bar:
+    with as_click_errors(), stopping_on_interrupt(stop), progress_bar(console, len(attempts)) as bar:
 
         def show(stats: Stats) -> None:
             bar.update(bar.task_ids[0], visible=True, completed=stats.acknowledged + stats.given_up, note=brief(stats))
@@ -140,7 +205,7 @@ def simulate(
 
 
 def default_start(now: datetime, speed: float | None, mix: Mix) -> datetime:
-    """The present hour, or for a world told at once an hour so long ago that usually nothing of it is yet to come."""
+    """The present hour; at full speed an hour so long ago that usually the whole world lies in the past."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     if speed is not None:
         return hour
@@ -148,7 +213,7 @@ def default_start(now: datetime, speed: float | None, mix: Mix) -> datetime:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def as_click_errors() -> Iterator[None]:
     """Turn an endpoint's refusal into a message without a traceback."""
     try:
         yield
@@ -186,7 +251,7 @@ def progress_bar(console: Console, total: int) -> Iterator[Progress]:
 
 
 def brief(stats: Stats) -> str:
-    """What the bar says beside itself."""
+    """The note beside the progress bar: the rate, and how many retries."""
     rate = stats.acknowledged / stats.seconds if stats.seconds else 0.0
     return f"{rate:,.0f}/s" + (f", {stats.retried} retries" if stats.retried else "")
 

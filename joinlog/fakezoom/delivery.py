@@ -1,4 +1,4 @@
-"""How events are handed over: copies, order, losses, bytes and signatures. Pure: a seed gives one plan."""
+"""What is delivered, when, and as which bytes: copies, order, losses, signatures. Pure: a seed gives one plan."""
 
 import hashlib
 import hmac
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from joinlog.fakezoom.events import Emission
 from joinlog.fakezoom.identifiers import tracking_id
-from joinlog.fakezoom.payloads import Emission
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ def plan(emissions: Sequence[Emission], faults: Faults, seed: int) -> list[Attem
 
 def serialise(event: Mapping[str, Any], is_escaped: bool, reorders_keys: bool = False) -> bytes:
     r"""An event as compact JSON: non-ASCII as `\uXXXX` or as UTF-8, keys as stated or reversed at every level."""
-    told = reverse_keys(event) if reorders_keys else event
-    return json.dumps(told, ensure_ascii=is_escaped, separators=(",", ":")).encode()
+    ordered = reverse_keys(event) if reorders_keys else event
+    return json.dumps(ordered, ensure_ascii=is_escaped, separators=(",", ":")).encode()
 
 
 def reverse_keys(value: Any) -> Any:

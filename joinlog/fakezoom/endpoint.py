@@ -15,7 +15,7 @@ USER_AGENT = "Zoom Marketplace/1.0a (fake)"
 
 
 class EndpointError(Exception):
-    """The endpoint cannot be played to; the text says why and what to do, `reason` is for machines."""
+    """Nothing can be delivered to the endpoint; the text says why and what to do, `reason` is for machines."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -100,8 +100,8 @@ def validate(client: httpx.Client, url: str, secret: str) -> Answer:
         text = f"{url} answered {answer.status_code} to url_validation, where Zoom wants 200. Is it Joinlog's /webhook?"
         raise EndpointError("status", text)
     try:
-        told = answer.json()
-        is_right = told["plainToken"] == token and told["encryptedToken"] == expected_token(secret, token)
+        tokens = answer.json()
+        is_right = tokens["plainToken"] == token and tokens["encryptedToken"] == expected_token(secret, token)
     except (ValueError, KeyError, TypeError):
         is_right = False
     if not is_right:

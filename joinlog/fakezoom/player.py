@@ -95,7 +95,7 @@ class Player:
         return self.is_halted or self.stop.is_set() or self.stats.left_over == 0
 
     def take(self) -> Due | None:
-        """Wait for the next zoom_object due; None when the play is over."""
+        """Wait for the next delivery due; None when the play is over."""
         with self.changed:
             while not self.is_over():
                 wait = self.heap[0].after_seconds - (time.monotonic() - self.began) if self.heap else PROGRESS_SECONDS

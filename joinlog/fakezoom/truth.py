@@ -26,7 +26,7 @@ class SeriesTruth:
 
 @dataclass(frozen=True, slots=True)
 class InstanceTruth:
-    """One running; `occurrence_id` is None for rehearsals and for rooms opened when nothing was due."""
+    """One instance; `occurrence_id` is None for rehearsals and where no occurrence was due."""
 
     uuid: str
     account_id: str

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,11 +14,12 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from joinlog.fakezoom.delivery import USUAL_FAULTS, Faults, plan
+from joinlog.fakezoom.delivery import USUAL_FAULTS, Faults, lost_events, plan
 from joinlog.fakezoom.endpoint import EndpointError, require_loopback
 from joinlog.fakezoom.mix import MIXES, Mix, list_knobs, turn_knob
-from joinlog.fakezoom.player import CONCURRENCY_DEFAULT, Pace, Stats, play
+from joinlog.fakezoom.player import CONCURRENCY_DEFAULT, Pace, Rotation, Stats, play
 from joinlog.fakezoom.series import SHIFT_WITHIN_DAYS
+from joinlog.fakezoom.truth import Truth
 from joinlog.fakezoom.world import AUDIENCE_DEFAULT, generate
 
 TIME_SCALE_AT_FULL_SPEED = 600.0
@@ -69,11 +71,28 @@ def read_start(_ctx: click.Context, _param: click.Parameter, text: str | None) -
     """An ISO date or moment; UTC when it names no zone."""
     if text is None:
         return None
+    return read_moment(text)
+
+
+def read_moment(text: str) -> datetime:
+    """An ISO date or moment as aware UTC."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as failure:
         raise click.BadParameter(f"{text!r} is not like 2026-03-02 or 2026-03-02T09:00:00+01:00") from failure
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def read_spans(
+    _ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[datetime, datetime], ...]:
+    """`ISO/ISO` as (since, until), each."""
+    return tuple((read_moment(text.partition("/")[0]), read_moment(text.partition("/")[2])) for text in texts)
+
+
+def read_rotations(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[Rotation, ...]:
+    """`ISO=TOKEN` as a rotation, each."""
+    return tuple(Rotation(read_moment(text.partition("=")[0]), text.partition("=")[2]) for text in texts)
 
 
 def read_mix(name: str, settings: tuple[str, ...]) -> Mix:
@@ -138,6 +157,11 @@ def read_mix(name: str, settings: tuple[str, ...]) -> Mix:
               help="Share of `started` never delivered.")  # fmt: skip
 @click.option("--lose", type=click.FloatRange(0, 1), default=USUAL_FAULTS.lose, show_default=True,
               help="Share of all events never delivered.")  # fmt: skip
+@click.option("--installed-at", metavar="ISO", callback=read_start, help="Events before this moment are not delivered.")
+@click.option("--off", "off", multiple=True, metavar="ISO/ISO", callback=read_spans,
+              help="Switch the webhook off for a while: nothing of it is ever delivered. May be repeated.")  # fmt: skip
+@click.option("--rotate-secret", "rotations", multiple=True, metavar="ISO=TOKEN", callback=read_rotations,
+              help="Sign with another secret token from this moment on. May be repeated.")  # fmt: skip
 @click.option("--concurrency", type=click.IntRange(1, 256), default=CONCURRENCY_DEFAULT, show_default=True)
 @click.option("--truth", type=click.Path(path_type=Path, dir_okay=False), help="Write what really happened, as JSON.")
 @click.option("--allow-remote", is_flag=True, help="Also play to an endpoint that is not on this machine.")
@@ -157,13 +181,18 @@ def simulate(
     late_left: float,
     lose_started: float,
     lose: float,
+    installed_at: datetime | None,
+    off: tuple[tuple[datetime, datetime], ...],
+    rotations: tuple[Rotation, ...],
     concurrency: int,
     truth: Path | None,
     allow_remote: bool,
 ) -> None:
     """Play a fake Zoom: invented webinars and meetings, signed and delivered as Zoom does.
 
-    Ctrl-C stops it. The exit code is 1 when a delivery was given up after its last retry.
+    As Zoom, it tries again only after an answer of 500 or more, or none: after 5, 20 and 60 minutes, divided by the
+    time scale. Ctrl-C stops it. The exit code is 1 when the endpoint lost an event, by answering 3xx or 4xx to it or
+    by failing until after the last retry.
     """
     if not secret:
         raise click.UsageError(
@@ -183,6 +212,8 @@ def simulate(
             late_left=late_left,
             lose_started=lose_started,
             lose=lose,
+            installed_at=installed_at,
+            off=off,
         )
         attempts = plan(world.emissions, faults, seed)
     if truth is not None:
@@ -192,15 +223,19 @@ def simulate(
     with as_click_errors(), stopping_on_interrupt(stop), progress_bar(console, len(attempts)) as bar:
 
         def show(stats: Stats) -> None:
-            bar.update(bar.task_ids[0], visible=True, completed=stats.acknowledged + stats.given_up, note=brief(stats))
+            done = stats.planned - stats.left_over
+            bar.update(bar.task_ids[0], visible=True, completed=done, note=brief(stats))
 
         stats = play(
             attempts, url=url, secret=secret.split(",")[0].strip(), pace=pace, concurrency=concurrency, stop=stop,
-            on_progress=show, allow_remote=allow_remote,
+            on_progress=show, allow_remote=allow_remote, rotations=rotations,
         )  # fmt: skip
         show(stats)
-    click.echo(summary(stats, was_stopped=stop.is_set()))
-    if stats.given_up:
+    world.truth.lost = lost_events(world.emissions, attempts, faults, stats.lost)
+    if truth is not None:
+        truth.write_bytes(world.truth.to_json())  # once more: now it says which events were lost
+    click.echo(summary(stats, world.truth, was_stopped=stop.is_set()))
+    if stats.lost:
         raise click.exceptions.Exit(1)
 
 
@@ -256,13 +291,15 @@ def brief(stats: Stats) -> str:
     return f"{rate:,.0f}/s" + (f", {stats.retried} retries" if stats.retried else "")
 
 
-def summary(stats: Stats, was_stopped: bool) -> str:
+def summary(stats: Stats, truth: Truth, was_stopped: bool) -> str:
     """The last lines: counts, latencies, and what went wrong."""
     p50, p99 = (stats.percentile_seconds(share) * 1000 for share in (0.5, 0.99))
     lines = [
         f"{'stopped: ' if was_stopped else ''}{stats.acknowledged} of {stats.planned} deliveries acknowledged in "
         f"{stats.seconds:.1f} s ({brief(stats)})",
-        f"{stats.given_up} given up, {stats.left_over} not sent or still to be tried again",
+        f"{stats.refused} refused, {stats.given_up} given up, {stats.left_over} not sent or still to be tried again",
+        f"{len(truth.lost)} events lost"
+        + "".join(f"; {why}: {count}" for why, count in Counter(lost.why for lost in truth.lost).most_common()),
         f"answers: p50 {p50:.1f} ms, p99 {p99:.1f} ms",
         f"validations: {stats.validations}, failed: {stats.validations_failed}",
     ]

@@ -36,6 +36,16 @@ class Answer:
         return self.status in (200, 204) and self.seconds <= ANSWER_SECONDS_MAX
 
     @property
+    def is_retried(self) -> bool:
+        """Zoom tries again only after an answer of 500 or more, or none in time; never after 3xx or 4xx.
+
+        https://developers.zoom.us/docs/api/webhooks/#unsuccessful-delivery
+        """
+        if self.status is None or self.status >= 500:
+            return True
+        return self.status in (200, 204) and not self.is_acknowledged
+
+    @property
     def failure(self) -> str:
         """Why it does not count, in a few words; empty when it does."""
         if self.is_acknowledged:
@@ -95,6 +105,12 @@ def validate(client: httpx.Client, url: str, secret: str) -> Answer:
         raise EndpointError("unreachable", text) from failure
     if answer.status_code == 401:
         text = "the endpoint refuses our signature (401): its ZOOM_WEBHOOK_SECRET_TOKEN is not the --secret given here."
+        raise EndpointError("secret", text)
+    if answer.status_code == 503:
+        text = (
+            f"{url} takes nothing now (503): either its ZOOM_WEBHOOK_SECRET_TOKEN is not the --secret given here, or "
+            "its database cannot be written. `joinlog doctor` tells."
+        )
         raise EndpointError("secret", text)
     if answer.status_code != 200:
         text = f"{url} answered {answer.status_code} to url_validation, where Zoom wants 200. Is it Joinlog's /webhook?"

@@ -129,15 +129,16 @@ def demo_world(now: datetime, seed: int) -> World:
     emissions += registration_events
     guests = invent_people(rng, "demo/", "guest", DEMO_MIX.strange_names, DEMO_MIX.shared_names)
     audience = Audience(team, signups, guests, [], WALK_INS)
-    history = SeriesHistory(series, slots, signups, instances)
+    history = SeriesHistory(series, slots, signups, instances, team=team)
     invited: list[Attendee] = []
     for instance in instances:
         if instance.run == 0:
             invited = demo_comers(rng, audience, instance)
         is_live = instance.slot is not None and instance.slot.index == HELD_NOW
         connections = (connect_live if is_live else draw_connections)(rng, DEMO_MIX, instance, invited)
-        history.connections += connections
-        emissions += instance_events(rng, DEMO_MIX, series, instance, connections)
+        happened = instance_events(rng, DEMO_MIX, series, instance, connections)
+        emissions += happened.emissions
+        history.add(connections, happened.waits, happened.visits)
     emissions.sort(key=lambda emission: emission.at)
     return World(emissions, truth_of(history), [history])
 

@@ -13,7 +13,7 @@ from joinlog.fakezoom.identifiers import connection_user_id, connection_uuid, in
 from joinlog.fakezoom.mix import Mix
 from joinlog.fakezoom.people import Person
 from joinlog.fakezoom.series import Occurrence, Series
-from joinlog.fakezoom.sessions import Connection, Instance
+from joinlog.fakezoom.sessions import Connection, Instance, RoomVisit, Wait
 
 Json = dict[str, Any]
 
@@ -185,21 +185,33 @@ def shortly_after(rng: random.Random, at: datetime) -> datetime:
     return at + timedelta(milliseconds=rng.randrange(20, 1900))
 
 
+class InstanceEvents(NamedTuple):
+    """The events of an instance, and what happened in it beside its connections."""
+
+    emissions: list[Emission]
+    waits: list[Wait]
+    visits: list[RoomVisit]
+
+
 def instance_events(
     rng: random.Random, mix: Mix, series: Series, instance: Instance, connections: Sequence[Connection]
-) -> list[Emission]:
-    """Every event of one instance, in no particular order."""
+) -> InstanceEvents:
+    """Every event of one instance, in no particular order, with the waits and room visits it reports."""
     zoom_object = live_object(series, instance.uuid, instance.started_at)
     events: list[Emission] = []
+    waits: list[Wait] = []
+    visits: list[RoomVisit] = []
     if instance.started_is_sent:
         events.append(live(series, shortly_after(rng, instance.started_at), "started", zoom_object))
     for connection in connections:
         events += connection_events(rng, mix, series, zoom_object, connection)
     if series.kind == "meeting":
         if rng.random() < mix.waiting_room:
-            events += waiting_room_events(rng, series, zoom_object, connections)
+            waiting, waits = waiting_room_events(rng, series, zoom_object, connections)
+            events += waiting
         if rng.random() < mix.breakout_rooms and instance.why != "rehearsal":
-            events += breakout_room_events(rng, series, zoom_object, instance, connections)
+            room_events, visits = breakout_room_events(rng, series, zoom_object, instance, connections)
+            events += room_events
     if instance.ended_is_sent:
         more: Json = {"end_time": zoom_time(instance.ended_at)}
         if instance.is_practice:
@@ -207,7 +219,7 @@ def instance_events(
         elif series.kind == "webinar" and rng.random() < 0.5:
             more["practice_session"] = False  # the field is optional
         events.append(live(series, shortly_after(rng, instance.ended_at), "ended", zoom_object, **more))
-    return events
+    return InstanceEvents(events, waits, visits)
 
 
 def participant(connection: Connection) -> Json:
@@ -259,9 +271,10 @@ def connection_events(
 
 def waiting_room_events(
     rng: random.Random, series: Series, zoom_object: Json, connections: Sequence[Connection]
-) -> list[Emission]:
+) -> tuple[list[Emission], list[Wait]]:
     """Every second connection waits before it is admitted; now and then a stranger waits and never is."""
     events: list[Emission] = []
+    waits: list[Wait] = []
     for connection in connections[1::2]:
         who = participant(connection)
         for what, before in (("participant_joined_waiting_room", 25), ("participant_left_waiting_room", 2)):
@@ -272,6 +285,8 @@ def waiting_room_events(
         at = connection.joined_at - timedelta(seconds=2)
         more = {**who, "date_time": zoom_time(at)}
         events.append(live(series, shortly_after(rng, at), "participant_admitted", zoom_object, participant=more))
+        since = at - timedelta(seconds=23)
+        waits.append(Wait(connection.uuid, connection, connection.user_id, connection.name, since, at))
         if rng.random() < WAITERS_NEVER_ADMITTED:
             stranger = {"user_id": connection_user_id(9000 + len(events)), "user_name": "Nobody let me in", "email": ""}
             stranger |= {"id": "", "participant_uuid": connection_uuid(rng), "date_time": zoom_time(at)}
@@ -280,17 +295,20 @@ def waiting_room_events(
                     series, shortly_after(rng, at), "participant_joined_waiting_room", zoom_object, participant=stranger
                 )
             )
-    return events
+            name, until = str(stranger["user_name"]), at + timedelta(minutes=2)
+            waits.append(Wait(connection.uuid, None, str(stranger["user_id"]), name, at, until))
+    return events, waits
 
 
 def breakout_room_events(
     rng: random.Random, series: Series, zoom_object: Json, instance: Instance, connections: Sequence[Connection]
-) -> list[Emission]:
+) -> tuple[list[Emission], list[RoomVisit]]:
     """Who stays long enough spends some time in one of two rooms, under another `user_id`."""
     opens = instance.started_at + (instance.ended_at - instance.started_at) / 3
     closes = instance.started_at + (instance.ended_at - instance.started_at) / 2
     rooms = [instance_uuid(rng), instance_uuid(rng)]
     events: list[Emission] = []
+    visits: list[RoomVisit] = []
     for n, connection in enumerate(connections):
         if connection.joined_at >= opens or connection.left_at <= closes or connection.phone_number:
             continue
@@ -300,10 +318,11 @@ def breakout_room_events(
             "participant_uuid": connection_uuid(rng),
         }
         room = rooms[n % 2]
+        visits.append(RoomVisit(connection, who["user_id"], who["participant_uuid"], room, opens, closes))
         for what, at, field in (("joined", opens, "join_time"), ("left", closes, "leave_time")):
             more = {**who, field: zoom_time(at)}
             name = f"participant_{what}_breakout_room"
             events.append(
                 live(series, shortly_after(rng, at), name, zoom_object, breakout_room_uuid=room, participant=more)
             )
-    return events
+    return events, visits

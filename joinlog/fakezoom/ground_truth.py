@@ -1,10 +1,11 @@
 """Works out the truth of one series from everything that was made to happen in it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from joinlog.fakezoom.people import Person
 from joinlog.fakezoom.series import Series, Signup, Slot
-from joinlog.fakezoom.sessions import Connection, Instance
+from joinlog.fakezoom.sessions import Connection, Instance, RoomVisit, Wait
 from joinlog.fakezoom.truth import (
     ConnectionTruth,
     InstanceTruth,
@@ -25,6 +26,15 @@ class SeriesHistory:
     signups: list[Signup]
     instances: list[Instance]
     connections: list[Connection] = field(default_factory=list)
+    team: list[Person] = field(default_factory=list)
+    visits: list[RoomVisit] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
+
+    def add(self, connections: Sequence[Connection], waits: Sequence[Wait], visits: Sequence[RoomVisit]) -> None:
+        """Take in what happened in one more instance."""
+        self.connections += connections
+        self.waits += waits
+        self.visits += visits
 
 
 def truth_of(history: SeriesHistory) -> Truth:

@@ -34,6 +34,9 @@ class OpenFacts:
     deleted_occurrence: str = fact(
         "empty", "listed", "error", says="registrants asked for a deleted occurrence: none, still listed, or error 3000"
     )
+    cancelled: str = fact(
+        "kept", "gone", says="who cancels everything stays listed for occurrences that had begun, or is gone from all"
+    )
     # Reports
     report_delay_minutes_max: int = fact(0, 20, 60, 60, says="minutes after its end until a report is whole, at most")
     early_report: str = fact(
@@ -42,10 +45,17 @@ class OpenFacts:
     webinar_duration_unit: str = fact("minutes", "seconds", says="unit of duration in reports of webinars")
     malformed_times: float = fact(0.0, 0.03, says="share of times in reports written like 2022-03-26T08:11:387Z")
     report_months: int = fact(12, 6, says="how far back reports reach")
+    milliseconds: bool = fact(False, True, says="times in reports hold milliseconds")
+    failover_rows: float = fact(
+        0.0, 0.05, says="share of connections with one more row, failover true, within the first"
+    )
+    last_page_token: str = fact("empty", "absent", says="next_page_token on the last page")
     total_records_wrong: bool = fact(False, True, says="total_records of a paged list is wrong")
     # Delivery log
     log_is_readable: bool = fact(True, True, True, False, says="a server-to-server token may read the delivery log")
-    log_bodies: str = fact("whole", "some", "none", says="which entries of the delivery log hold the event's body")
+    log_bodies: str = fact(
+        "whole", "some", "none", says="log entries that hold the event: all, a third and another cut, none"
+    )
     log_names_lost: bool = fact(True, False, says="a delivery that was lost for good stands in the log, as failed")
 
 

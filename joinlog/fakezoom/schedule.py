@@ -95,6 +95,7 @@ def delete(rng: random.Random, mix: Mix, series: Series, slot: Slot, at: datetim
     back = at + timedelta(hours=1)
     if rng.random() < mix.recovered and back < slot.now.start:
         events.append(occurrences_gone_or_back(series, back, "recovered", [slot.now]))
+        slot.recovered_from = (at, back)
     else:
         slot.deleted_at = at
     return events
@@ -184,6 +185,7 @@ def state_signup(rng: random.Random, mix: Mix, series: Series, slots: Sequence[S
             signup.is_approved = rng.random() >= mix.denied if len(events) == 1 else signup.is_approved
             what = "approved" if signup.is_approved else "denied"
             answered = jitter(rng, at + timedelta(seconds=rng.randrange(20, 120)))
+            signup.answered[at] = answered
             who = registrant(series, signup.person, signup.registrant_id, None)
             events.append(registration(series, answered, what, who, listed, by_operator=True))
     if signup.is_approved and rng.random() < mix.cancels:

@@ -87,6 +87,7 @@ class Slot:
     index: int
     versions: list[tuple[datetime, Occurrence]]
     deleted_at: datetime | None = None
+    recovered_from: tuple[datetime, datetime] | None = None
     informal_start: datetime | None = None
     uuids: list[str] = field(default_factory=list)
     held_from: datetime | None = None
@@ -100,6 +101,12 @@ class Slot:
     def at(self, moment: datetime) -> Occurrence:
         """The occurrence as it stood at a moment."""
         return next((o for since, o in reversed(self.versions) if since <= moment), self.versions[0][1])
+
+    def is_deleted_at(self, moment: datetime) -> bool:
+        """Whether Zoom showed it as deleted at a moment, also where it was recovered later."""
+        if self.recovered_from is not None and self.recovered_from[0] <= moment < self.recovered_from[1]:
+            return True
+        return not self.is_open(moment)
 
     @property
     def is_deleted(self) -> bool:
@@ -126,7 +133,8 @@ class Signup:
     """One registrant.
 
     `chosen` maps the index of each slot registered for to (when, the occurrence id it then had); None is all of them.
-    `cancelled` maps the index of a slot, or None for the whole registration, to when it was cancelled.
+    `cancelled` maps the index of a slot, or None for the whole registration, to when it was cancelled. `answered` maps
+    the moment of a registration that began as pending to when it was approved or denied.
     """
 
     person: Person
@@ -134,6 +142,7 @@ class Signup:
     registered_at: datetime
     chosen: dict[int, tuple[datetime, str]] | None
     is_approved: bool = True
+    answered: dict[datetime, datetime] = field(default_factory=dict)
     cancelled: dict[int | None, datetime] = field(default_factory=dict)
 
     def counts_for(self, slot: Slot | None, begins: datetime, ends: datetime) -> bool:

@@ -28,6 +28,7 @@ class Instance:
     slot: Slot | None = None
     is_practice: bool = False
     run: int = 0
+    pmi: int | None = None  # the personal meeting id it ran under, if any
     started_is_sent: bool = True
     ended_is_sent: bool = True
 
@@ -268,6 +269,30 @@ class Connection:
     def name(self) -> str:
         """The display name; a telephone shows its number."""
         return self.phone_number or self.attendee.person.name
+
+
+@dataclass(frozen=True, slots=True)
+class RoomVisit:
+    """The time one connection spent in a breakout room, where it has a `user_id` of its own."""
+
+    connection: Connection
+    user_id: str
+    participant_uuid: str
+    room_uuid: str
+    joined_at: datetime
+    left_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Time in the waiting room: before `connection` was admitted, or (None) of somebody who never was."""
+
+    uuid: str
+    connection: Connection | None
+    user_id: str
+    name: str
+    since: datetime
+    until: datetime
 
 
 def draw_connections(

@@ -64,14 +64,16 @@ def generate_series(
     emissions += registration_events
     guests = invent_people(rng, prefix, "guest", mix.strange_names, mix.shared_names)
     walk_ins = size * (mix.walk_ins if series.registration_type else mix.show_up)
-    people = Audience([host, *(next(team_of) for _ in range(TEAM_SIZE - 1))], signups, guests, [], walk_ins)
-    history = SeriesHistory(series, slots, signups, instances)
+    team = [host, *(next(team_of) for _ in range(TEAM_SIZE - 1))]
+    people = Audience(team, signups, guests, [], walk_ins)
+    history = SeriesHistory(series, slots, signups, instances, team=team)
     invited: dict[int, list[Attendee]] = {}
     for instance in instances:
         attendees = draw_attendees(rng, mix, people, instance) if instance.run == 0 else invited[id(instance.slot)]
         invited[id(instance.slot)] = attendees
         connections = draw_connections(rng, mix, instance, attendees)
-        history.connections += connections
-        emissions += instance_events(rng, mix, series, instance, connections)
+        happened = instance_events(rng, mix, series, instance, connections)
+        emissions += happened.emissions
+        history.add(connections, happened.waits, happened.visits)
     emissions.sort(key=lambda emission: emission.at)
     return emissions, history

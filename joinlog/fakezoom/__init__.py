@@ -10,11 +10,11 @@ secret; `play(on_try=...)` hears of every request.
 
 REST API. `with ApiServer(world, seed, ApiOptions(...)) as zoom:` serves it on loopback:
 
-- `zoom.api_url` (ends with `/v2`), `zoom.oauth_url`, `zoom.url` (both without their paths); credentials are
+- `zoom.api_url` (ends with `/v2`) and `zoom.oauth_url` (ends with `/oauth/token`); credentials are
   `zoom.api.options.client_id` and `.client_secret`, the account ids `zoom.api.accounts`;
 - `zoom.now` is the moment of the world's time it answers about (by default two hours after everything has ended);
-  set it, or `zoom.clock` (a function) to let it run; `zoom.advance(timedelta)` moves it and the caller's clock, by which
-  tokens, pages and limits are counted (`zoom.seconds_ahead` moves only that one);
+  set it, or `zoom.clock` (a function) to let it run; `zoom.advance(timedelta)` moves it, and with it the caller's
+  clock, by which tokens, pages and limits are counted (`zoom.seconds_ahead` moves only that one);
 - `zoom.api.calls` is the log of calls (`Call`: number, endpoint, tier, account, path, query, status, code),
   `zoom.api.calls_by_tier()` counts them;
 - `zoom.api.intercept = lambda request, number: Response(...) or None` answers in its place (status 0 breaks the

@@ -3,24 +3,29 @@
 import os
 import signal
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from joinlog.fakezoom.delivery import USUAL_FAULTS, Faults, lost_events, plan
+from joinlog.fakezoom.api import PER_SECOND, ApiOptions, after_the_world
+from joinlog.fakezoom.api_server import ApiServer
+from joinlog.fakezoom.delivery import USUAL_FAULTS, Attempt, Faults, lost_events, plan
 from joinlog.fakezoom.endpoint import EndpointError, require_loopback
 from joinlog.fakezoom.mix import MIXES, Mix, list_knobs, turn_knob
+from joinlog.fakezoom.open_facts import list_open_facts, read_open_fact
 from joinlog.fakezoom.player import CONCURRENCY_DEFAULT, Pace, Rotation, Stats, play
-from joinlog.fakezoom.series import SHIFT_WITHIN_DAYS
+from joinlog.fakezoom.series import SERIES_PER_ACCOUNT, SHIFT_WITHIN_DAYS
 from joinlog.fakezoom.truth import Truth
-from joinlog.fakezoom.world import AUDIENCE_DEFAULT, generate
+from joinlog.fakezoom.world import AUDIENCE_DEFAULT, World, generate
 
 TIME_SCALE_AT_FULL_SPEED = 600.0
 HISTORY = timedelta(days=90)
@@ -31,9 +36,11 @@ HISTORY_WITH_DST = timedelta(days=SHIFT_WITHIN_DAYS + 90)
 
 
 def describe_knobs() -> str:
-    """The end of `--help`: every mix, and every knob with its default."""
+    """The end of `--help`: every mix, every knob with its default, every open fact with its values."""
     lines = ["\b", "Mixes: " + ", ".join(MIXES), "", "\b", "Knobs, for --set NAME=VALUE (default in brackets):"]
     lines += [f"  {name} [{default}]: {says}" for name, default, says in list_knobs()]
+    lines += ["", "\b", "Open questions about Zoom, drawn by seed, for --fact NAME=VALUE:"]
+    lines += [f"  {name} ({values}): {says}" for name, values, says in list_open_facts()]
     return "\n".join(lines)
 
 
@@ -93,6 +100,14 @@ def read_spans(
 def read_rotations(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[Rotation, ...]:
     """`ISO=TOKEN` as a rotation, each."""
     return tuple(Rotation(read_moment(text.partition("=")[0]), text.partition("=")[2]) for text in texts)
+
+
+def read_facts(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> dict[str, Any]:
+    """`NAME=VALUE` of open facts, by name."""
+    try:
+        return dict(map(read_open_fact, texts))
+    except ValueError as failure:
+        raise click.BadParameter(str(failure)) from failure
 
 
 def read_mix(name: str, settings: tuple[str, ...]) -> Mix:
@@ -162,6 +177,14 @@ def read_mix(name: str, settings: tuple[str, ...]) -> Mix:
               help="Switch the webhook off for a while: nothing of it is ever delivered. May be repeated.")  # fmt: skip
 @click.option("--rotate-secret", "rotations", multiple=True, metavar="ISO=TOKEN", callback=read_rotations,
               help="Sign with another secret token from this moment on. May be repeated.")  # fmt: skip
+@click.option("--api-port", type=click.IntRange(0, 65535),
+              help="Also serve Zoom's REST API on this port of loopback (0: any), until Ctrl-C.")  # fmt: skip
+@click.option("--no-webhook", is_flag=True, help="Deliver nothing; only serve the API.")
+@click.option("--plan", "plan_name", type=click.Choice(list(PER_SECOND)), default="pro", show_default=True,
+              help="The plan of the accounts, which sets the API's rate limits.")  # fmt: skip
+@click.option("--fact", "facts", multiple=True, metavar="NAME=VALUE", callback=read_facts,
+              help="Settle one open question about Zoom instead of drawing it by seed; see below.")  # fmt: skip
+@click.option("--series-per-account", type=click.IntRange(1), default=SERIES_PER_ACCOUNT, show_default=True)
 @click.option("--concurrency", type=click.IntRange(1, 256), default=CONCURRENCY_DEFAULT, show_default=True)
 @click.option("--truth", type=click.Path(path_type=Path, dir_okay=False), help="Write what really happened, as JSON.")
 @click.option("--allow-remote", is_flag=True, help="Also play to an endpoint that is not on this machine.")
@@ -184,6 +207,11 @@ def simulate(
     installed_at: datetime | None,
     off: tuple[tuple[datetime, datetime], ...],
     rotations: tuple[Rotation, ...],
+    api_port: int | None,
+    no_webhook: bool,
+    plan_name: str,
+    facts: dict[str, Any],
+    series_per_account: int,
     concurrency: int,
     truth: Path | None,
     allow_remote: bool,
@@ -193,19 +221,24 @@ def simulate(
     As Zoom, it tries again only after an answer of 500 or more, or none: after 5, 20 and 60 minutes, divided by the
     time scale. Ctrl-C stops it. The exit code is 1 when the endpoint lost an event, by answering 3xx or 4xx to it or
     by failing until after the last retry.
+
+    With --api-port it also answers Zoom's REST API about the same world, and with --no-webhook it does only that. At
+    --speed max the API answers about a time when everything has happened, else about the present moment of the play.
     """
-    if not secret:
+    if no_webhook and api_port is None:
+        raise click.UsageError("--no-webhook leaves nothing to do without --api-port.")
+    if not secret and not no_webhook:
         raise click.UsageError(
             "say with what to sign: --secret, or set ZOOM_WEBHOOK_SECRET_TOKEN as for Joinlog itself."
         )
     mix = read_mix(mix_name, settings)
-    if not allow_remote:
+    if not allow_remote and not no_webhook:
         with as_click_errors():
             require_loopback(url)
     console = Console(stderr=True)
     start = start or default_start(datetime.now(UTC), speed, mix)
     with console.status(f"inventing {series} series"):
-        world = generate(seed, series, mix, start=start, audience=audience)
+        world = generate(seed, series, mix, start=start, audience=audience, series_per_account=series_per_account)
         faults = Faults(
             duplicates=duplicates,
             reorder_seconds=reorder_seconds,
@@ -214,29 +247,84 @@ def simulate(
             lose=lose,
             installed_at=installed_at,
             off=off,
+            fresh_timestamp=read_share(facts, "retry_renews_timestamp"),
+            fresh_request_id=read_share(facts, "retry_renews_request_id"),
         )
-        attempts = plan(world.emissions, faults, seed)
+        attempts = [] if no_webhook else plan(world.emissions, faults, seed)
     if truth is not None:
         truth.write_bytes(world.truth.to_json())
     pace = Pace(speed, time_scale or speed or TIME_SCALE_AT_FULL_SPEED)
     stop = threading.Event()
-    with as_click_errors(), stopping_on_interrupt(stop), progress_bar(console, len(attempts)) as bar:
+    with as_click_errors(), stopping_on_interrupt(stop), ExitStack() as serving:
+        zoom = None
+        if api_port is not None:
+            options = ApiOptions(plan=plan_name, facts=facts, webhook_url=url)
+            clock = world_clock(world, speed)
+            try:
+                zoom = serving.enter_context(ApiServer(world, seed, options, port=api_port, clock=clock))
+            except OSError as failure:
+                raise click.ClickException(
+                    f"the API cannot be served on port {api_port}: {failure.strerror}"
+                ) from failure
+            click.echo(describe_api(zoom))
+        stats = Stats()
+        if not no_webhook:
+            assert secret is not None
+            stats = deliver(
+                console, attempts, url=url, secret=secret.split(",")[0].strip(), pace=pace, concurrency=concurrency,
+                stop=stop, allow_remote=allow_remote, rotations=rotations, on_try=zoom.log_try if zoom else None,
+            )  # fmt: skip
+            world.truth.lost = lost_events(world.emissions, attempts, faults, stats.lost)
+            if truth is not None:
+                truth.write_bytes(world.truth.to_json())  # once more: now it says which events were lost
+            click.echo(summary(stats, world.truth, was_stopped=stop.is_set()))
+        if zoom is not None:
+            stop.wait()
+            calls = ", ".join(f"{count} {tier}" for tier, count in zoom.api.calls_by_tier().most_common())
+            click.echo(f"API calls answered: {calls or 'none'}")
+    if stats.lost:
+        raise click.exceptions.Exit(1)
+
+
+def deliver(console: Console, attempts: Sequence[Attempt], **how: Any) -> Stats:
+    """Play the attempts, with a progress bar on stderr."""
+    with progress_bar(console, len(attempts)) as bar:
 
         def show(stats: Stats) -> None:
             done = stats.planned - stats.left_over
             bar.update(bar.task_ids[0], visible=True, completed=done, note=brief(stats))
 
-        stats = play(
-            attempts, url=url, secret=secret.split(",")[0].strip(), pace=pace, concurrency=concurrency, stop=stop,
-            on_progress=show, allow_remote=allow_remote, rotations=rotations,
-        )  # fmt: skip
+        stats = play(attempts, on_progress=show, **how)
         show(stats)
-    world.truth.lost = lost_events(world.emissions, attempts, faults, stats.lost)
-    if truth is not None:
-        truth.write_bytes(world.truth.to_json())  # once more: now it says which events were lost
-    click.echo(summary(stats, world.truth, was_stopped=stop.is_set()))
-    if stats.lost:
-        raise click.exceptions.Exit(1)
+    return stats
+
+
+def read_share(facts: dict[str, Any], name: str) -> float | None:
+    """An open fact of deliveries as a share: 1 or 0 where it is settled, None where the seed decides."""
+    return float(facts[name]) if name in facts else None
+
+
+def world_clock(world: World, speed: float | None) -> Callable[[], datetime]:
+    """The world's time as the API answers about it: as fast as the play, or after everything at full speed."""
+    end = after_the_world(world)
+    if speed is None or not world.emissions:
+        return lambda: max(end, datetime.now(UTC))
+    first, began, pace = world.emissions[0].at, time.monotonic(), speed
+    return lambda: first + timedelta(seconds=(time.monotonic() - began) * pace)
+
+
+def describe_api(zoom: ApiServer) -> str:
+    """Where the API is and what it takes to ask it, in lines that a shell can read."""
+    options = zoom.api.options
+    return "\n".join(
+        (
+            f"ZOOM_API_URL={zoom.api_url}",
+            f"ZOOM_OAUTH_URL={zoom.oauth_url}",
+            f"ZOOM_ACCOUNT_ID={','.join(zoom.api.accounts)}",
+            f"ZOOM_CLIENT_ID={options.client_id}",
+            f"ZOOM_CLIENT_SECRET={options.client_secret}",
+        )
+    )
 
 
 def default_start(now: datetime, speed: float | None, mix: Mix) -> datetime:

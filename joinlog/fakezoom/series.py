@@ -171,7 +171,9 @@ def slots_of(series: Series) -> list[Slot]:
     return [Slot(n, [(series.created_at, o)]) for n, o in enumerate(series.occurrences)]
 
 
-def invent_series(rng: random.Random, seed: int, index: int, mix: Mix, start: datetime) -> Series:
+def invent_series(
+    rng: random.Random, seed: int, index: int, mix: Mix, start: datetime, series_per_account: int
+) -> Series:
     """Series `index` under `seed`, scheduled within half a day after `start`."""
     kind: Kind = "meeting" if rng.random() < mix.meetings else "webinar"
     chance = rng.random()
@@ -199,7 +201,7 @@ def invent_series(rng: random.Random, seed: int, index: int, mix: Mix, start: da
     elif type_number in (5, 2):
         (at,) = lay_out(rng, "weekly", 1, created_at, ZoneInfo(zone), crosses_dst=False)
         occurrences = (Occurrence(SINGLE, at, duration),)
-    account = random.Random(f"{seed}/account/{index // SERIES_PER_ACCOUNT}")  # noqa: S311 - invents, guards nothing
+    account = random.Random(f"{seed}/account/{index // series_per_account}")  # noqa: S311 - invents, guards nothing
     return Series(
         account_id=short_id(account),
         meeting_id=meeting_number(seed, index),

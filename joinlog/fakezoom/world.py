@@ -9,7 +9,7 @@ from joinlog.fakezoom.ground_truth import SeriesHistory, truth_of
 from joinlog.fakezoom.mix import MIXES, Mix
 from joinlog.fakezoom.people import invent_people
 from joinlog.fakezoom.schedule import edit_schedule, sign_up
-from joinlog.fakezoom.series import invent_series, slots_of
+from joinlog.fakezoom.series import SERIES_PER_ACCOUNT, invent_series, slots_of
 from joinlog.fakezoom.sessions import Attendee, Audience, draw_attendees, draw_connections, draw_instances
 from joinlog.fakezoom.truth import Truth
 
@@ -28,7 +28,7 @@ class World:
 
 def generate(
     seed: int, series: int = 1, mix: Mix = MIXES["usual"], *, start: datetime,
-    audience: tuple[int, int] = AUDIENCE_DEFAULT, first: int = 0,
+    audience: tuple[int, int] = AUDIENCE_DEFAULT, first: int = 0, series_per_account: int = SERIES_PER_ACCOUNT,
 ) -> World:  # fmt: skip
     """The world of series `first` to `first + series - 1` under `seed`, scheduled from `start` (aware) on.
 
@@ -37,7 +37,7 @@ def generate(
     """
     world = World()
     for index in range(first, first + series):
-        emissions, history = generate_series(seed, index, mix, start, audience)
+        emissions, history = generate_series(seed, index, mix, start, audience, series_per_account)
         world.emissions += emissions
         world.histories.append(history)
         world.truth.add(truth_of(history))
@@ -46,11 +46,11 @@ def generate(
 
 
 def generate_series(
-    seed: int, index: int, mix: Mix, start: datetime, audience: tuple[int, int]
+    seed: int, index: int, mix: Mix, start: datetime, audience: tuple[int, int], series_per_account: int
 ) -> tuple[list[Emission], SeriesHistory]:
     """One series from its first event to its last: schedule, edits, registrations, sessions, connections."""
     rng = random.Random(f"{seed}/{index}")  # noqa: S311 - invents, guards nothing
-    series = invent_series(rng, seed, index, mix, start)
+    series = invent_series(rng, seed, index, mix, start, series_per_account)
     slots = slots_of(series)
     emissions = edit_schedule(rng, mix, series, slots)
     instances = draw_instances(rng, mix, series, slots)

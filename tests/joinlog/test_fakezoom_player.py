@@ -4,6 +4,9 @@ import hashlib
 import hmac
 import json
 import re
+import signal
+import subprocess
+import sys
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -14,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
@@ -36,6 +40,7 @@ from joinlog.fakezoom import (
 )
 from joinlog.fakezoom.command import simulate
 from joinlog.fakezoom.endpoint import Answer, require_loopback
+from joinlog.fakezoom.open_facts import list_open_facts
 
 SECRET = "s3cret"
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -415,6 +420,8 @@ def test_simulate_says_what_was_lost_and_why_and_so_does_its_truth(tmp_path: Pat
         (("--secret", "x", "--audience", "9-3"), "backwards"),
         (("--secret", "x", "--start", "soon"), "not like"),
         (("--secret", "x", "--speed", "0"), "above 0"),
+        (("--no-webhook",), "--api-port"),
+        (("--secret", "x", "--fact", "nonsense=1"), "no open fact"),
         (("--secret", "x", "--off", "2026-03-02"), "not like"),
         (("--secret", "x", "--rotate-secret", "soon=x"), "not like"),
     ],
@@ -426,8 +433,74 @@ def test_simulate_says_what_is_wrong(arguments: tuple[str, ...], says: str) -> N
     assert "Traceback" not in output
 
 
-def test_simulate_help_lists_every_knob_and_mix() -> None:
+def test_simulate_help_lists_every_knob_mix_and_open_fact() -> None:
     code, output = run("--help")
     assert code == 0
     assert all(name in output for name in MIXES)
     assert "restart_gap_seconds_max" in output
+    assert all(name in output for name, _, _ in list_open_facts())
+
+
+def test_simulate_serves_the_api_by_itself_until_interrupted() -> None:
+    command = [sys.executable, "-m", "joinlog", "simulate", "--no-webhook", "--api-port", "0", "--series", "2"]
+    process = subprocess.Popen(
+        [*command, "--series-per-account", "1", "--fact", "lists_practice=true"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        said = dict(process.stdout.readline().strip().split("=", 1) for _ in range(5))
+        account, other = said["ZOOM_ACCOUNT_ID"].split(",")
+        assert account != other
+        asked = {"grant_type": "account_credentials", "account_id": other}
+        pair = (said["ZOOM_CLIENT_ID"], said["ZOOM_CLIENT_SECRET"])
+        with httpx.Client(trust_env=False) as http:
+            token = http.post(said["ZOOM_OAUTH_URL"], data=asked, auth=pair).json()["access_token"]
+            answer = http.get(said["ZOOM_API_URL"] + "/users", headers={"authorization": f"Bearer {token}"})
+        assert len(answer.json()["users"]) == 1
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "API calls answered: 1 token, 1 medium" in rest
+
+
+def test_simulate_says_when_the_port_of_the_api_is_taken() -> None:
+    with endpoint() as seen:
+        port = seen.url.split(":")[2].split("/")[0]
+        code, output = run("--no-webhook", "--api-port", port)
+    assert code == 1
+    assert f"port {port}" in output
+
+
+def test_simulate_plays_and_answers_about_the_same_world(tmp_path: Path) -> None:
+    with endpoint() as seen:
+        command = [sys.executable, "-m", "joinlog", "simulate", "--url", seen.url, "--secret", SECRET, "--mix", "calm"]
+        process = subprocess.Popen(
+            [*command, "--api-port", "0", "--audience", "3", "--fact", "log_is_readable=true"],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            said = dict(process.stdout.readline().strip().split("=", 1) for _ in range(5))
+            summary = [process.stdout.readline() for _ in range(3)]
+            assert "deliveries acknowledged" in summary[0]
+            assert "0 events lost" in summary[2]
+            asked = {"grant_type": "account_credentials", "account_id": said["ZOOM_ACCOUNT_ID"]}
+            pair = (said["ZOOM_CLIENT_ID"], said["ZOOM_CLIENT_SECRET"])
+            created = next(b for t in seen.tries.values() for _, b in t if b'"webinar.created"' in b)
+            number = json.loads(created)["payload"]["object"]["id"]
+            with httpx.Client(trust_env=False) as http:
+                token = http.post(said["ZOOM_OAUTH_URL"], data=asked, auth=pair).json()["access_token"]
+                url = f"{said['ZOOM_API_URL']}/past_webinars/{number}/instances"
+                told = http.get(url, headers={"authorization": f"Bearer {token}"}).json()
+            started = {
+                json.loads(b)["payload"]["object"]["uuid"]
+                for t in seen.tries.values()
+                for _, b in t
+                if b'"webinar.started"' in b
+            }
+            assert {row["uuid"] for row in told["webinars"]} == started
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+    assert process.returncode == 0

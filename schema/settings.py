@@ -1,6 +1,6 @@
 """Every setting Joinlog reads from its environment, with its default and its limits.
 
-The names are the environment's; README.md lists them and a test holds that list against this class.
+The names are the environment's; docs/reference/settings.md lists them and a test holds that list against this class.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What each event says, as facts about rows. Pure: one function per kind of event, one table that names them all.
 
-A new event type is one function (or one row here), one file in tests/payloads, one line in README.md and, when the
-columns are new, one rule in `workers.core.merge`; a test fails when one of them is missing.
+A new event type is one function (or one row here), one file in tests/payloads, one row in docs/reference/events.md and,
+when the columns are new, one rule in `workers.core.merge`; a test fails when one of them is missing.
 """
 
 from __future__ import annotations

@@ -190,5 +190,7 @@ def leave_reason(person: Json) -> str:
 
 
 def decoded(value: object) -> object:
-    """A column that is kept as JSON text, as what it holds."""
+    """A column as JSON would hold it: text that is JSON is read, tuples are lists."""
+    if isinstance(value, tuple):
+        return [decoded(inner) for inner in value]
     return json.loads(value) if isinstance(value, str) and value[:1] in {"[", "{"} else value

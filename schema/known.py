@@ -64,6 +64,7 @@ class Known:
         self.votes: dict[Key, Votes] = {}
         self._asked: dict[tuple[str, tuple[str, ...], Which], set[Key]] = {}
         self._found: dict[tuple[str, tuple[str, ...], Which], dict[Key, list[Any]]] = {}
+        self.is_begun = False  # whether the rows that facts name were asked for
         self.merged: Any = None  # the facts merged into these rows, made once: see workers.core.decide
 
     def missing(self, lookups: Iterable[Lookup]) -> list[Lookup]:
@@ -110,6 +111,15 @@ class Known:
         if key not in self._asked.get((table, by, which), ()):
             raise NotLookedUp(f"{table} by {', '.join(by)} = {key} ({which})")
         return self._found.get((table, by, which), {}).get(key, [])
+
+    def find_all(self, table: str, by: tuple[str, ...], keys: Collection[Key], which: Which = Which.ALL) -> list[Any]:
+        """The rows found for any of these keys. Raises NotLookedUp."""
+        place = (table, by, which)
+        forgotten = set(keys) - self._asked.get(place, set())
+        if forgotten:
+            raise NotLookedUp(f"{table} by {', '.join(by)} = {min(forgotten, key=repr)} ({which})")
+        found = self._found.get(place)
+        return [row for key in keys if key in found for row in found[key]] if found else []
 
     def has(self, table: str, by: tuple[str, ...], key: Key, which: Which = Which.ALL) -> bool:
         """Whether these rows were read."""

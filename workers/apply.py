@@ -63,9 +63,9 @@ def apply_events(
 
 def buckets_of(facts: Iterable[Fact]) -> set[int]:
     """What to hold while these facts are merged: whatever touches the same row shares at least one bucket."""
-    names = set()
-    for fact in facts:
-        if fact.table != NEVER_KNOWN:
-            names.add(f"{fact.key[0]}/{fact.key[1] if len(fact.key) > 1 else ''}")
-            names.add(f"{fact.key[0]}/{fact.values.get('meeting_id', '')}")  # a link is decided for its meeting
-    return {zlib.crc32(name.encode()) % MEETING_BUCKETS for name in names}
+    held = set()
+    for table, key, values, _ in facts:
+        if table != NEVER_KNOWN:
+            held.add((key[0], key[1] if len(key) > 1 else None))
+            held.add((key[0], values.get("meeting_id")))  # a link is decided for its meeting
+    return {zlib.crc32(f"{account_id}/{name}".encode()) % MEETING_BUCKETS for account_id, name in held}

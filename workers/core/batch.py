@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from msgspec.structs import replace
@@ -30,7 +31,10 @@ class Batch:
         self._complete_registrants()
         self._changed: dict[str, dict[Key, Any]] = {}
         self.registrations: Any = None  # made once, by workers.core.registered
-        self.groups: Any = None  # made once, by workers.core.presence
+        self.groups: Any = None  # made once, by workers.core.presence, like the next two
+        self.stays: Any = None
+        self.since: Any = None
+        self.touched: Any = None  # made once, by workers.core.links
 
     def has(self, *lookups: Lookup) -> bool:
         """Whether these rows were read; notes those that were not as needed."""
@@ -58,6 +62,7 @@ class Batch:
             self._changed[table] = {key: row for key, row in self.rows(table).items() if row != known.get(key)}
         return self._changed[table]
 
+    @cached_property
     def readdressed(self) -> list[Registrant]:
         """The registrants whose address is not what it was, as they were and as they are."""
         found: list[Registrant] = []
@@ -67,6 +72,7 @@ class Batch:
                 found += [row] if before is None else [row, before]
         return found
 
+    @cached_property
     def ended(self) -> dict[Key, datetime]:
         """The instances whose end is new, and that end."""
         found: dict[Key, datetime] = {}
@@ -76,6 +82,7 @@ class Batch:
                 found[key] = row.ended_at
         return found
 
+    @cached_property
     def newly_seen(self) -> list[Connection]:
         """The connections that name a registrant they did not name before."""
         found: list[Connection] = []
@@ -85,6 +92,7 @@ class Batch:
                 found.append(row)
         return found
 
+    @cached_property
     def no_longer_named(self) -> list[Connection]:
         """The connections, as they were, that named a registrant they do not name any more."""
         found: list[Connection] = []

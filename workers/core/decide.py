@@ -25,8 +25,10 @@ STATED = ("meeting", "occurrence_history", "registrant", "connection", "link_sta
 
 def lookups(facts: Sequence[Fact], known: Known) -> list[Lookup]:
     """The rows to read next, in one round trip, before these facts can be decided; empty when all are known."""
-    if missing := known.missing(lookups_named(facts) + presence.lookups_named(facts)):
-        return missing
+    if not known.is_begun:  # the first round is what the facts themselves name
+        known.is_begun = True
+        if missing := known.missing(lookups_named(facts) + presence.lookups_named(facts)):
+            return missing
     batch = _batch(facts, known)
     batch.needed = []
     presence.gather(batch)

@@ -99,6 +99,14 @@ def decide(batch: Batch, now: datetime) -> Links:
 
 
 def _touched(batch: Batch) -> _Touched:
+    """What this batch changed; told once, when its registrations are decided."""
+    if batch.touched is None:
+        batch.touched = _find_touched(batch)
+    touched: _Touched = batch.touched
+    return touched
+
+
+def _find_touched(batch: Batch) -> _Touched:
     seen_again = {
         (stay.account_id, stay.uuid)
         for registrant in batch.registrations.after
@@ -111,7 +119,7 @@ def _touched(batch: Batch) -> _Touched:
     for key, row in batch.changed("meeting").items():
         if _bears_on_schedule(row, batch.before("meeting", key)):
             meetings.add(key)
-    newly_seen = {(row.account_id, row.uuid) for row in batch.newly_seen()}
+    newly_seen = {(row.account_id, row.uuid) for row in batch.newly_seen}
     stated = {key[:2] for key in batch.changed("link_statement")}
     return _Touched(observed, stated | newly_seen | seen_again, meetings)
 
@@ -185,12 +193,12 @@ def _gather_evidence(batch: Batch, concerned: frozenset[Key]) -> bool:
     """What was stated about these instances, and who was seen in them."""
     departing: dict[Key, int] = {}
     gone = set()
-    for row in batch.no_longer_named():
+    for row in batch.no_longer_named:
         if (row.account_id, row.uuid) in concerned:
             departing[row.account_id, row.uuid] = departing.get((row.account_id, row.uuid), 0) + 1
             gone.add((row.account_id, row.uuid, row.registrant_id))
     arriving: dict[Key, set[Key]] = {}
-    for row in batch.newly_seen():
+    for row in batch.newly_seen:
         if (row.account_id, row.uuid) in concerned and row.meeting_id is not None:
             names = arriving.setdefault((row.account_id, row.uuid), set())
             names.add((row.account_id, row.meeting_id, row.registrant_id))
@@ -215,7 +223,7 @@ def _seen(batch: Batch, key: Key, instance: Instance, arrived: Mapping[Key, set[
     """The registrants in an instance, and what the registrations that stood when it started name."""
     votes = batch.known.votes[key]
     names = set(votes.registrant_ids) | arrived.get(key, set())
-    for row in batch.no_longer_named():
+    for row in batch.no_longer_named:
         if (row.account_id, row.uuid) == key and not _is_still_seen(batch, key, row.registrant_id):
             names.discard(row.registrant_id)
     asked = sorted(names)[:VOTERS_MAX]
@@ -292,7 +300,7 @@ def _decisions(
     batch: Batch, concerned: set[Key], instances: Mapping[Key, Instance], facts: Mapping[Key, MeetingFacts]
 ) -> dict[Key, Decision]:
     arrived: dict[Key, set[str]] = {}
-    for row in batch.newly_seen():
+    for row in batch.newly_seen:
         assert row.registrant_id is not None
         arrived.setdefault((row.account_id, row.uuid), set()).add(row.registrant_id)
     decisions: dict[Key, Decision] = {}

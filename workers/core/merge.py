@@ -136,22 +136,33 @@ def merge_facts(facts: Sequence[Fact], known: Mapping[str, Mapping[Key, Row]]) -
     for fact in _without_repeats(facts):
         rows = drafts.setdefault(fact.table, {})
         draft = rows.get(fact.key)
-        if draft is None:
-            draft = rows[fact.key] = _draft(fact, known)
-        merge_fact(fact.table, draft, fact.values, fact.stated_ms)
+        if draft is not None:
+            merge_fact(fact.table, draft, fact.values, fact.stated_ms)
+        elif (existing := known.get(fact.table, {}).get(fact.key)) is not None:
+            draft = rows[fact.key] = msgspec.structs.asdict(existing)
+            if fact.table in STAMPED_TABLES:
+                draft["stamps"] = dict(draft["stamps"])
+            merge_fact(fact.table, draft, fact.values, fact.stated_ms)
+        else:
+            rows[fact.key] = _first_draft(fact)
     return {table: {key: ROW_TYPES[table](**draft) for key, draft in rows.items()} for table, rows in drafts.items()}
 
 
-def _draft(fact: Fact, known: Mapping[str, Mapping[Key, Row]]) -> Draft:
-    existing = known.get(fact.table, {}).get(fact.key)
-    draft = dict(zip(KEY_COLUMNS[fact.table], fact.key, strict=True)) if existing is None else _columns_of(existing)
+def _first_draft(fact: Fact) -> Draft:
+    """A row of which nothing was known: what one fact states, which is what merging it into an empty row gives."""
+    rules, stated_ms = RULES[fact.table], fact.stated_ms
+    draft: Draft = dict(zip(KEY_COLUMNS[fact.table], fact.key, strict=True))
+    stamps: dict[str, int] = {}
+    for column, stated in fact.values.items():
+        if stated is not None:
+            draft[column] = stated
+            if rules[column] is NEWEST:
+                stamps[column] = stated_ms
+                if stated is CLEARED:
+                    draft[column] = None
     if fact.table in STAMPED_TABLES:
-        draft["stamps"] = dict(draft.get("stamps", ()))
+        draft["stamps"] = stamps
     return draft
-
-
-def _columns_of(row: Row) -> Draft:
-    return msgspec.structs.asdict(row)
 
 
 STAMPED_TABLES = frozenset(table for table, rules in RULES.items() if NEWEST in rules.values())

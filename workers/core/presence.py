@@ -64,7 +64,7 @@ def lookups_named(facts: Iterable[Fact]) -> list[Lookup]:
 
 def gather(batch: Batch) -> bool:
     """Whether everything is read that presence is decided from."""
-    closings = Lookup("participant", BY_INSTANCE, frozenset(batch.ended()), Which.CLOSING)
+    closings = Lookup("participant", BY_INSTANCE, frozenset(batch.ended), Which.CLOSING)
     known_closings = batch.has(closings)
     if batch.groups is None and not _gather_groups(batch):
         return False
@@ -80,17 +80,16 @@ def gather(batch: Batch) -> bool:
 
 def decide(batch: Batch) -> Presence:
     """Bring `participant` up to date."""
-    ended = batch.ended()
+    ended = batch.ended
     after = _stays(batch)
     since = _since(batch, after)
     before = _before(batch, ended)
     touched = {key[:3] for key in (*(_stay_key(row) for row in after), *before)}
     context: dict[Key, Participant] = {}
-    for person in since:
-        if not isinstance(person[1], str):
-            for row in batch.known.find("participant", BY_PERSON, person, Which.REACHING):
-                if (key := _stay_key(row))[:3] not in touched:
-                    context[key] = row
+    people = [person for person in since if not isinstance(person[1], str)]
+    for row in batch.known.find_all("participant", BY_PERSON, people, Which.REACHING):
+        if (key := _stay_key(row))[:3] not in touched:
+            context[key] = row
     context = _closed(context, ended)
     counted = _counted(after, context, since)
     known = before | context
@@ -100,7 +99,7 @@ def decide(batch: Batch) -> Presence:
 
 def _gather_groups(batch: Batch) -> bool:
     changed = batch.changed("connection")
-    emails = frozenset((r.account_id, r.meeting_id, r.email) for r in batch.readdressed() if r.email)
+    emails = frozenset((r.account_id, r.meeting_id, r.email) for r in batch.readdressed if r.email)
     is_known = batch.has(
         Lookup("participant", BY_EMAIL, emails),
         Lookup("connection", BY_INSTANCE, frozenset(key[:2] for key in changed), Which.BOUND),
@@ -193,23 +192,28 @@ def registrants_with(batch: Batch, email: Key) -> set[str]:
 
 def _stays(batch: Batch) -> list[Participant]:
     """The stays of every connection that has to be looked at again, before it is said what counts."""
-    rows: list[Participant] = []
-    for group, person_id in batch.groups:
-        for connection in group:
-            instance = batch.row("instance", (connection.account_id, connection.uuid))
-            rows += participants_of(connection, person_id, None if instance is None else instance.ended_at)
-    return rows
+    if batch.stays is None:
+        rows: list[Participant] = []
+        for group, person_id in batch.groups:
+            for connection in group:
+                instance = batch.row("instance", (connection.account_id, connection.uuid))
+                rows += participants_of(connection, person_id, None if instance is None else instance.ended_at)
+        batch.stays = rows
+    stays: list[Participant] = batch.stays
+    return stays
 
 
 def _before(batch: Batch, ended: Mapping[Key, datetime]) -> dict[Key, Participant]:
     """The stays of these connections as they are kept, or as the end of their instance leaves them."""
-    kept = {
-        _stay_key(row): row
-        for group, _ in batch.groups
-        for connection in group
-        for row in batch.known.find("participant", BY_CONNECTION, _connection_key(connection))
-    }
+    kept = {_stay_key(row): row for row in _kept(batch)}
     return _closed(kept, ended)
+
+
+def _kept(batch: Batch) -> list[Participant]:
+    """The stays of every connection that has to be looked at again, as they are kept."""
+    connections = [_connection_key(connection) for group, _ in batch.groups for connection in group]
+    stays: list[Participant] = batch.known.find_all("participant", BY_CONNECTION, connections)
+    return stays
 
 
 def _closed(stays: dict[Key, Participant], ended: Mapping[Key, datetime]) -> dict[Key, Participant]:
@@ -235,17 +239,19 @@ def closed_at(stay: Participant, ended_at: datetime) -> Participant:
 
 def _since(batch: Batch, after: Sequence[Participant]) -> dict[Key, datetime]:
     """The people whose stays have to be counted again, and from when on."""
+    if batch.since is not None:
+        known: dict[Key, datetime] = batch.since
+        return known
     since: dict[Key, datetime] = {}
     for row in after:
         _note_earliest(since, _person_key(row), row.first_seen_at)
-    for group, _ in batch.groups:
-        for connection in group:
-            for row in batch.known.find("participant", BY_CONNECTION, _connection_key(connection)):
-                _note_earliest(since, _person_key(row), row.first_seen_at)
-    for instance in batch.ended():
+    for row in _kept(batch):
+        _note_earliest(since, _person_key(row), row.first_seen_at)
+    for instance in batch.ended:
         for row in batch.known.find("participant", BY_INSTANCE, instance, Which.CLOSING):
             if row.meeting_id is not None:
                 _note_earliest(since, _person_key(row), row.first_seen_at)
+    batch.since = since
     return since
 
 

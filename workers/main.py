@@ -43,14 +43,14 @@ def work(settings: Settings, redis_url: str) -> None:
     collect_rarely()
     database = Database(settings.database_url, durable=False)
     drain = Drain(database, batch_events=settings.drain_batch_events, stopping=stopping)
-    jobs.prepare(drain.empty)
+    jobs.prepare(drain.drain_all)
     outage = Outage()
     logging.getLogger("rq.worker").addFilter(outage)
     log.info("worker_started", database=database.shown_url)
     await_migrations(database, stopping)
     while not stopping.is_set():
         try:
-            drain.empty()
+            drain.drain_all()
         except (SQLAlchemyError, OSError) as error:
             log.error("drain_given_up", error=type(error).__name__)
         if not stopping.is_set():

@@ -25,7 +25,7 @@ from schema.store.shadow import (
     swap,
     take_over_links,
 )
-from workers.batch import apply_events, read_event
+from workers.apply import apply_events, read_event
 from workers.core.projection import PROJECTIONS
 
 BATCH_EVENTS = 2000

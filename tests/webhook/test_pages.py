@@ -204,7 +204,7 @@ def test_batch_that_commits_late_is_news(database: Database, watched: LogTail) -
     assert names(watched.since(cursor)) == ["Name 1"]
     keep_events(database, [came(2)])
     past = datetime.now(UTC) - timedelta(seconds=3)  # another worker, which took its time
-    Drain(database, now=lambda: past).empty()
+    Drain(database, now=lambda: past).drain_all()
     assert names(watched.since(cursor)) == ["Name 2", "Name 1"]
 
 
@@ -213,7 +213,7 @@ def test_two_batches_of_the_same_microsecond_are_both_news(database: Database, w
     same = datetime.now(UTC)
     for number in (1, 2):
         keep_events(database, [came(number)])
-        Drain(database, now=lambda: same).empty()
+        Drain(database, now=lambda: same).drain_all()
         assert names(watched.since(cursor))[0] == f"Name {number}"
     assert len(names(watched.since(cursor))) == 2
 

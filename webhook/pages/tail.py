@@ -67,7 +67,9 @@ class LogTail:
         self._database = database
         self._changes = changes
         self._lines_max = lines_max
-        self._reach = timedelta(seconds=BATCH_SECONDS_MAX if database.is_postgres else BATCH_SECONDS_MAX_ALONE)
+        self._reach = timedelta(
+            seconds=BATCH_SECONDS_MAX_ALONE if database.dialect.has_one_writer else BATCH_SECONDS_MAX
+        )
         self._lock = threading.Lock()
         self._marker: str | None = None
         self._seen: dict[datetime, int] = {}

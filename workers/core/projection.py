@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
+from schema.rows import Leave, StatusEntry
 from schema.zoom.payloads import (
     Number,
     ObjectPart,
@@ -30,7 +31,7 @@ from schema.zoom.payloads import (
     read_whole_number,
     to_milliseconds,
 )
-from workers.core.merge import CLEARED, MENTION_MS, Fact, as_union
+from workers.core.merge import CLEARED, MENTION_MS, Fact
 
 MENTIONS_REMEMBERED_MAX = 1024
 
@@ -195,7 +196,7 @@ def participant_joined(event: Event) -> Facts:
     """One connection came."""
     participant = _participant(event)
     joined_at = read_moment(participant.join_time) or event.at
-    yield from _presence(event, joined_at, joins=as_union(to_milliseconds(joined_at)))
+    yield from _presence(event, joined_at, joins=(to_milliseconds(joined_at),))
     yield _participant_line(event, "joined")
 
 
@@ -204,7 +205,7 @@ def participant_left(event: Event) -> Facts:
     participant = _participant(event)
     left_at = read_moment(participant.leave_time) or event.at
     reason = read_leave_reason(participant.leave_reason, participant.user_name)
-    yield from _presence(event, left_at, leaves=as_union([to_milliseconds(left_at), reason or ""]))
+    yield from _presence(event, left_at, leaves=(Leave(to_milliseconds(left_at), reason or ""),))
     yield _participant_line(event, "left", detail=reason)
 
 
@@ -411,7 +412,7 @@ def _registration(event: Event, status: str, kind: str) -> Facts:
         "last_name": read_text(registrant.last_name),
         "custom_questions": json.dumps(questions, ensure_ascii=False) if questions else None,
         "registered_at": event.at if kind == "registered" else None,
-        "history": as_union([event.at_ms, status, occurrence_ids or [EVERY_OCCURRENCE]]),
+        "history": (StatusEntry(event.at_ms, status, tuple(occurrence_ids) or (EVERY_OCCURRENCE,)),),
     }
     yield _meeting(event, MENTION_MS, kind=event.kind)
     yield Fact("registrant", (event.account_id, event.meeting_id, registrant_id), values, event.at_ms)

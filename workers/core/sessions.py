@@ -10,14 +10,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from schema.rows import Leave
+
 SKEW_MS_MAX = 1000  # how far the clocks behind two reports may differ
-
-
-class Leave(NamedTuple):
-    """A reported leave: when, in ms since 1970, and Zoom's reason, empty if it gave none."""
-
-    left_ms: int
-    reason: str
 
 
 class Stay(NamedTuple):

@@ -22,7 +22,7 @@ PURE = (
     "schema.reserved", "schema.own_events", "webhook.signature", "webhook.tokens",
     "workers.core",
     "joinlog.fakezoom.world", "joinlog.fakezoom.delivery", "joinlog.fakezoom.mix", "joinlog.fakezoom.truth",
-    "joinlog.fakezoom.live_events", "joinlog.fakezoom.payloads",
+    "joinlog.fakezoom.events", "joinlog.fakezoom.open_facts", "joinlog.fakezoom.api",
 )  # fmt: skip
 MAY_IMPORT = {
     "schema": {"schema"},

@@ -27,7 +27,6 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from schema.change import RowChange
 from schema.states import EventState
 from schema.store.database import Database, is_infrastructure_failure
 from schema.store.dialect import Dialect, Statement
@@ -65,10 +64,6 @@ class Settled(NamedTuple):
         return Settled(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
-HandOver = Callable[[Connection, Sequence[RowChange]], None]
-"""Who is told of every row a batch changed, in the transaction that changes it."""
-
-
 class Drain:
     """The drain of one worker process. `stopping`, when set, ends it after the batch in progress."""
 
@@ -80,14 +75,12 @@ class Drain:
         stopping: threading.Event | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         retry_for_seconds: float = RETRY_FOR_SECONDS,
-        hand_over: HandOver = lambda _connection, _changes: None,
     ) -> None:
         self._database = database
         self._batch_events = batch_events
         self._stopping = stopping or threading.Event()
         self._now = now
         self._retry_for_seconds = retry_for_seconds
-        self._hand_over = hand_over
 
     def drain_all(self) -> int:
         """Settle pending events until there are none; returns how many. Raises when the database stays away."""
@@ -135,7 +128,7 @@ class Drain:
 
         if handled:
             changes = apply_events(connection, [read_event(event) for event in handled], self._now, settle)
-            self._hand_over(connection, changes)
+            self._database.changes.hand_over(connection, changes)
         elif claimed:
             dialect = self._database.dialect
             dialect.run_all(connection, settle(dialect, self._now()))

@@ -76,7 +76,7 @@ def rebuild(
             take_over_links(connection)
             count, examples = differences(connection)
             if not check_only and count:
-                swap(connection, now())
+                database.changes.hand_over(connection, swap(connection, now()))
     return Rebuilt(done, count, examples)
 
 

@@ -54,7 +54,7 @@ class Mix:
     rehearsals: float = knob(0.1, "occurrences with a rehearsal, days or minutes before")
     rehearsals_unflagged: float = knob(0.3, "rehearsals that do not say practice_session, in recurring series")
     single_rehearsals_unflagged: float = knob(0.0, "the same for types 5 and 2, where no schedule can tell them apart")
-    unscheduled: float = knob(0.03, "occurrences after which the room is opened on a day nothing is due")
+    unscheduled: float = knob(0.03, "occurrences after which an instance runs on a day nothing is due")
     started_missing: float = knob(0.01, "instances whose `started` is never sent")
     ended_missing: float = knob(0.01, "instances whose `ended` is never sent")
     # Who comes

@@ -26,7 +26,7 @@ class SeriesTruth:
 
 @dataclass(frozen=True, slots=True)
 class InstanceTruth:
-    """One running; `occurrence_id` is None for rehearsals and for rooms opened when nothing was due."""
+    """One instance; `occurrence_id` is None for rehearsals and where no occurrence was due."""
 
     uuid: str
     account_id: str
@@ -93,15 +93,32 @@ class ConnectionTruth:
     left_is_stated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class LostEvent:
+    """An event that never arrived: its place among the world's emissions, and `why`.
+
+    `never sent` (lost on the way out), `before installation`, `switched off`, `answered 401` (or another status that
+    Zoom does not try again after), or `given up` after the last retry.
+    """
+
+    emission: int
+    event: str
+    at: datetime
+    meeting_id: int
+    uuid: str
+    why: str
+
+
 @dataclass(slots=True)
 class Truth:
-    """Everything Joinlog should find out; people are keyed by person key."""
+    """Everything Joinlog should find out, people by person key, and the events it never got (once they were played)."""
 
     series: list[SeriesTruth] = field(default_factory=list)
     occurrences: list[OccurrenceTruth] = field(default_factory=list)
     instances: dict[str, InstanceTruth] = field(default_factory=dict)
     people: dict[str, PersonTruth] = field(default_factory=dict)
     connections: list[ConnectionTruth] = field(default_factory=list)
+    lost: list[LostEvent] = field(default_factory=list)
 
     @property
     def occurrence_of(self) -> Mapping[str, str | None]:
@@ -115,6 +132,7 @@ class Truth:
         self.instances |= other.instances
         self.people |= other.people
         self.connections += other.connections
+        self.lost += other.lost
 
     def to_json(self) -> bytes:
         """The truth as JSON; `Truth.from_json` reads it back equal."""

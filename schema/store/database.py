@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from schema.settings import without_password
+from schema.store.changes import Changes
 from schema.store.dialect import dialect_for, read_url
 
 STATEMENT_SECONDS_MAX = 2.5
@@ -28,6 +29,7 @@ class Database:
         self.url: URL = read_url(url)
         self.shown_url = without_password(url)
         self.dialect = dialect_for(self.url)
+        self.changes = Changes()
         self._writing, self._reading = self.dialect.open(self.url, durable, statement_seconds)
 
     @contextmanager

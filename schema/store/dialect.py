@@ -181,7 +181,9 @@ class Dialect(ABC):
 
     def run(self, connection: Connection, query: str, values: Values = ()) -> Found:
         """The rows of one statement; its values are those of rows, moments included."""
-        return self.run_all(connection, [Statement(query, tuple(self.parameter(value) for value in values))])[0]
+        text, parameters = self.for_driver(query, values)
+        found = connection.exec_driver_sql(text, parameters or None)
+        return [tuple(row) for row in found] if found.returns_rows else []
 
     def for_driver(self, query: str, values: Values) -> tuple[str, tuple[Any, ...]]:
         """A statement and its values as the driver takes them, for SQLAlchemy to run."""

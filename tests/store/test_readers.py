@@ -258,7 +258,8 @@ def test_an_open_transaction_of_the_drain_neither_blocks_a_reader_nor_is_seen(
     looked: list[int] = []
 
     def look_before_the_commit() -> None:
-        Drain(database, hand_over=lambda _connection, _changes: looked.append(reader.look())).step()
+        database.changes.listen(lambda _connection, _changes: looked.append(reader.look()))
+        Drain(database).step()
 
     look_before_the_commit()
     assert looked

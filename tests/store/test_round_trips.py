@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from sqlalchemy import Engine, event
@@ -24,7 +24,7 @@ w = Story()
 @contextmanager
 def counted(folder: Path) -> Iterator[list[int]]:
     """Counts round trips of every connection that is opened here; the count is there when the block ends."""
-    files = []
+    files: list[IO[bytes]] = []
 
     def trace(connection: Any, _record: object) -> None:
         files.append((folder / f"trace-{len(files)}").open("w+b"))

@@ -16,8 +16,6 @@ from typing import Any
 
 import httpx
 import pytest
-from webhook.pages.scan import SCAN_LINES
-from webhook.pages.showing import instance_url, mask_email
 
 from schema.store.database import Database
 from tests.conftest import SIGNING_KEY
@@ -28,6 +26,8 @@ from tests.signed_requests import SECRET, Event
 from tests.stories import ACCOUNT, Story
 from tests.waiting import wait_until
 from webhook.pages.exports import EXPORTS_MAX, ROWS_AT_ONCE
+from webhook.pages.formatting import instance_url, mask_email
+from webhook.pages.pagination import SCAN_LINES
 from webhook.tokens import Role, new_pass
 
 STORY = Story()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from schema.settings import Settings
@@ -292,9 +292,16 @@ def test_one_small_query_per_refresh_whatever_the_number_of_viewers(site: Site) 
     cursors = [news_of(visitor)[1]["cursor"] for visitor in visitors]
     take(site.database, came(1))
     asked: list[str] = []
-    event.listen(site.database._reading, "before_cursor_execute", lambda _c, _u, text, *_: asked.append(text))
-    for visitor, cursor in zip(visitors, cursors, strict=True):
-        assert news_of(visitor, f"/live?after={cursor}")[1]["count"] == 1
+
+    def note(_connection: object, _cursor: object, text: str, *_: object) -> None:
+        asked.append(text)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        for visitor, cursor in zip(visitors, cursors, strict=True):
+            assert news_of(visitor, f"/live?after={cursor}")[1]["count"] == 1
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
     assert len([text for text in asked if "FROM join_log" in text]) == 2  # which batches, and their lines
 
 

@@ -36,7 +36,6 @@ from webhook.pages.inbox import COLUMNS as EVENT_COLUMNS
 from webhook.pages.inbox import seek, wanted_events
 from webhook.pages.instance import found_instance
 from webhook.pages.live import reader_of, wanted_filters
-from webhook.pages.showing import email_for, read_account
 from webhook.tokens import Role
 
 EXPORTS_MAX = 4  # at the same moment: each holds one of webhook.front.STREAMS_MAX threads

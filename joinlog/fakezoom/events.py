@@ -1,0 +1,328 @@
+"""The events Zoom sends of a series, in the shapes it publishes.
+
+Shapes follow the types in `@zoom/rivet` (`meetings/meetings.d.ts`). The meeting's `id` is a number in `created`,
+`updated`, `deleted`, `recovered` and `registration_*`, and text in every live event.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from joinlog.fakezoom.identifiers import connection_user_id, connection_uuid, instance_uuid
+from joinlog.fakezoom.mix import Mix
+from joinlog.fakezoom.people import Person
+from joinlog.fakezoom.series import Occurrence, Series
+from joinlog.fakezoom.sessions import Connection, Instance, RoomVisit, Wait
+
+Json = dict[str, Any]
+
+OPERATOR = "host@example.com"
+SOURCES = ("web_portal", "open_api", "other")
+
+
+class Emission(NamedTuple):
+    """One event at the moment Zoom states it (aware UTC, the same as `event_ts`)."""
+
+    at: datetime
+    event: Json
+
+
+def zoom_time(moment: datetime) -> str:
+    """A UTC moment as Zoom writes it: whole seconds and `Z`."""
+    return moment.isoformat()[:19] + "Z"
+
+
+def state(at: datetime, name: str, payload: Json) -> Emission:
+    """The event `name` events at `at`."""
+    return Emission(at, {"event": name, "event_ts": int(at.timestamp() * 1000), "payload": payload})
+
+
+# --- the schedule side: `id` is a number ---------------------------------------------------------------------------
+
+
+def schedule_object(series: Series, start: datetime | None) -> Json:
+    """What every schedule-side event says of the meeting."""
+    zoom_object: Json = {
+        "uuid": series.uuid,
+        "id": series.meeting_id,
+        "host_id": series.host_id,
+        "topic": series.topic,
+        "type": series.type,
+        "duration": series.duration_minutes,
+        "timezone": series.timezone,
+    }
+    if start is not None:
+        zoom_object["start_time"] = zoom_time(start)
+    return zoom_object
+
+
+def full_occurrences(occurrences: Sequence[Occurrence], deleted: bool = False) -> list[Json]:
+    """Occurrences as `created` and `updated` list them."""
+    status = "deleted" if deleted else "available"
+    return [
+        {
+            "occurrence_id": o.occurrence_id,
+            "start_time": zoom_time(o.start),
+            "duration": o.duration_minutes,
+            "status": status,
+        }
+        for o in occurrences
+    ]
+
+
+def brief_occurrences(occurrences: Sequence[Occurrence]) -> list[Json]:
+    """Occurrences as `deleted`, `recovered` and `registration_*` list them."""
+    return [{"occurrence_id": o.occurrence_id, "start_time": zoom_time(o.start)} for o in occurrences]
+
+
+def created(series: Series, at: datetime) -> Emission:
+    """`created`: the whole schedule, and no registration type, which Zoom does not tell here."""
+    first = series.occurrences[0].start if series.occurrences else None
+    zoom_object = schedule_object(series, first)
+    zoom_object["join_url"] = f"https://zoom.example/{'w' if series.kind == 'webinar' else 'j'}/{series.meeting_id}"
+    zoom_object["password"] = "fake"  # noqa: S105 - Joinlog must not keep it, so there must be one
+    zoom_object["settings"] = {"use_pmi": series.type == 4, "alternative_hosts": ""}
+    if series.kind == "webinar":
+        zoom_object["creation_source"] = SOURCES[series.meeting_id % 3]
+    if series.recurrence is not None:
+        zoom_object["occurrences"] = full_occurrences(series.occurrences)
+        zoom_object["recurrence"] = series.recurrence
+    return state(at, f"{series.kind}.created", operated(series, zoom_object))
+
+
+def operated(series: Series, zoom_object: Json, **more: Any) -> Json:
+    """A payload that names who did it."""
+    return {
+        "account_id": series.account_id,
+        "operator": OPERATOR,
+        "operator_id": series.host_id,
+        **more,
+        "object": zoom_object,
+    }
+
+
+def updated(series: Series, at: datetime, scope: str, new: Mapping[str, Any], old: Mapping[str, Any]) -> Emission:
+    """`updated`: `new` and `old` hold only what changed; `scope` is `single` (one occurrence) or `all`."""
+    identity = {"id": series.meeting_id, "uuid": series.uuid}
+    payload = operated(series, {**identity, **new}, scope=scope, time_stamp=int(at.timestamp() * 1000))
+    payload["old_object"] = {**identity, **old}
+    return state(at, f"{series.kind}.updated", payload)
+
+
+def occurrences_gone_or_back(series: Series, at: datetime, what: str, occurrences: Sequence[Occurrence]) -> Emission:
+    """`deleted` or `recovered` (`what`) for single occurrences."""
+    zoom_object = schedule_object(series, occurrences[0].start)
+    if series.is_recurring_at_fixed_times:
+        zoom_object["occurrences"] = brief_occurrences(occurrences)
+        return state(at, f"{series.kind}.{what}", operated(series, zoom_object, operation="single"))
+    return state(at, f"{series.kind}.{what}", operated(series, zoom_object, operation="all"))
+
+
+def registration(
+    series: Series, at: datetime, what: str, who: Json, listed: Sequence[Occurrence], by_operator: bool
+) -> Emission:
+    """`registration_created|approved|denied|cancelled` (`what`); `listed` empty leaves `occurrences` out."""
+    start = listed[0].start if listed else (series.occurrences[0].start if series.occurrences else series.created_at)
+    zoom_object = schedule_object(series, start)
+    if listed:
+        zoom_object["occurrences"] = brief_occurrences(listed)
+    zoom_object["registrant"] = who
+    payload = operated(series, zoom_object) if by_operator else {"account_id": series.account_id, "object": zoom_object}
+    return state(at, f"{series.kind}.registration_{what}", payload)
+
+
+def registrant(series: Series, person: Person, registrant_id: str, status: str | None) -> Json:
+    """Who registered; with a `status` also what only `registration_created` tells: link and custom questions."""
+    who: Json = {
+        "id": registrant_id,
+        "first_name": person.first_name,
+        "last_name": person.last_name,
+        "email": person.email if len(person.key) % 3 else person.email.title(),
+    }
+    if status is not None:
+        who["status"] = status
+        who["join_url"] = f"https://zoom.example/w/{series.meeting_id}?tk={registrant_id}&pwd=fake"
+        who["custom_questions"] = [{"title": "Where did you hear of us?", "value": "A friend"}]
+    return who
+
+
+# --- the live side: `id` is text -----------------------------------------------------------------------------------
+
+
+def live_object(series: Series, uuid: str, started_at: datetime) -> Json:
+    """What every live event says of the instance; `start_time` is its actual start."""
+    return {
+        "id": str(series.meeting_id),
+        "uuid": uuid,
+        "host_id": series.host_id,
+        "topic": series.topic,
+        "type": series.type,
+        "start_time": zoom_time(started_at),
+        "timezone": series.timezone,
+        "duration": series.duration_minutes,
+    }
+
+
+def live(series: Series, at: datetime, what: str, zoom_object: Json, **more: Any) -> Emission:
+    """A live event `what` about the instance `zoom_object` describes, with `more` in its object."""
+    return Emission(
+        at,
+        {
+            "event": f"{series.kind}.{what}",
+            "event_ts": int(at.timestamp() * 1000),
+            "payload": {"account_id": series.account_id, "object": {**zoom_object, **more}},
+        },
+    )
+
+
+BREAKOUT_USER_OFFSET = 5000  # breakout connections are numbered far from the main room's
+WAITERS_NEVER_ADMITTED = 0.1
+
+
+def shortly_after(rng: random.Random, at: datetime) -> datetime:
+    """When Zoom reports what happened at `at`: within two seconds."""
+    return at + timedelta(milliseconds=rng.randrange(20, 1900))
+
+
+class InstanceEvents(NamedTuple):
+    """The events of an instance, and what happened in it beside its connections."""
+
+    emissions: list[Emission]
+    waits: list[Wait]
+    visits: list[RoomVisit]
+
+
+def instance_events(
+    rng: random.Random, mix: Mix, series: Series, instance: Instance, connections: Sequence[Connection]
+) -> InstanceEvents:
+    """Every event of one instance, in no particular order, with the waits and room visits it reports."""
+    zoom_object = live_object(series, instance.uuid, instance.started_at)
+    events: list[Emission] = []
+    waits: list[Wait] = []
+    visits: list[RoomVisit] = []
+    if instance.started_is_sent:
+        events.append(live(series, shortly_after(rng, instance.started_at), "started", zoom_object))
+    for connection in connections:
+        events += connection_events(rng, mix, series, zoom_object, connection)
+    if series.kind == "meeting":
+        if rng.random() < mix.waiting_room:
+            waiting, waits = waiting_room_events(rng, series, zoom_object, connections)
+            events += waiting
+        if rng.random() < mix.breakout_rooms and instance.why != "rehearsal":
+            room_events, visits = breakout_room_events(rng, series, zoom_object, instance, connections)
+            events += room_events
+    if instance.ended_is_sent:
+        more: Json = {"end_time": zoom_time(instance.ended_at)}
+        if instance.is_practice:
+            more["practice_session"] = True
+        elif series.kind == "webinar" and rng.random() < 0.5:
+            more["practice_session"] = False  # the field is optional
+        events.append(live(series, shortly_after(rng, instance.ended_at), "ended", zoom_object, **more))
+    return InstanceEvents(events, waits, visits)
+
+
+def participant(connection: Connection) -> Json:
+    """The `participant` object of a connection; absent and empty both mean unknown, and both occur."""
+    who: Json = {
+        "user_id": connection.user_id,
+        "user_name": connection.name,
+        "id": connection.zoom_user_id,
+        "participant_user_id": connection.zoom_user_id,
+        "participant_uuid": connection.participant_uuid,
+        "email": connection.email,
+    }
+    if connection.registrant_id:
+        who["registrant_id"] = connection.registrant_id
+    elif int(connection.user_id) // 1024 % 2:
+        who["registrant_id"] = ""
+    if connection.phone_number:
+        who["phone_number"] = connection.phone_number
+    return who
+
+
+def connection_events(
+    rng: random.Random, mix: Mix, series: Series, zoom_object: Json, connection: Connection
+) -> list[Emission]:
+    """`participant_joined`, `participant_left`, and what happens between."""
+    who = participant(connection)
+
+    def say(at: datetime, what: str, **more: Any) -> Emission:
+        return live(series, at, what, zoom_object, participant={**who, **more})
+
+    joined, left = connection.joined_at, connection.left_at
+    events = [say(shortly_after(rng, joined), "participant_joined", join_time=zoom_time(joined))]
+    if connection.left_is_sent:
+        more = {"leave_time": zoom_time(left), "leave_reason": connection.reason}
+        events.append(say(shortly_after(rng, left), "participant_left", **more))
+    if connection.bound_to is not None:
+        at = joined + timedelta(seconds=3)
+        other = connection.bound_to
+        when = {"date_time" if series.kind == "meeting" else "join_time": zoom_time(at)}
+        bound = {"bind_user_id": other.user_id, "bind_participant_uuid": other.participant_uuid}
+        events.append(say(shortly_after(rng, at), "participant_bind", **bound, **when))
+    if (left - joined).total_seconds() > 120 and rng.random() < mix.role_changes:
+        half = joined + (left - joined) / 2
+        for at, old, new in ((joined + timedelta(seconds=30), "attendee", "co-host"), (half, "co-host", "attendee")):
+            more = {"date_time": zoom_time(at), "old_role": old, "new_role": new}
+            events.append(say(shortly_after(rng, at), "participant_role_changed", **more))
+    return events
+
+
+def waiting_room_events(
+    rng: random.Random, series: Series, zoom_object: Json, connections: Sequence[Connection]
+) -> tuple[list[Emission], list[Wait]]:
+    """Every second connection waits before it is admitted; now and then a stranger waits and never is."""
+    events: list[Emission] = []
+    waits: list[Wait] = []
+    for connection in connections[1::2]:
+        who = participant(connection)
+        for what, before in (("participant_joined_waiting_room", 25), ("participant_left_waiting_room", 2)):
+            at = connection.joined_at - timedelta(seconds=before)
+            events.append(
+                live(series, shortly_after(rng, at), what, zoom_object, participant={**who, "date_time": zoom_time(at)})
+            )
+        at = connection.joined_at - timedelta(seconds=2)
+        more = {**who, "date_time": zoom_time(at)}
+        events.append(live(series, shortly_after(rng, at), "participant_admitted", zoom_object, participant=more))
+        since = at - timedelta(seconds=23)
+        waits.append(Wait(connection.uuid, connection, connection.user_id, connection.name, since, at))
+        if rng.random() < WAITERS_NEVER_ADMITTED:
+            stranger = {"user_id": connection_user_id(9000 + len(events)), "user_name": "Nobody let me in", "email": ""}
+            stranger |= {"id": "", "participant_uuid": connection_uuid(rng), "date_time": zoom_time(at)}
+            events.append(
+                live(
+                    series, shortly_after(rng, at), "participant_joined_waiting_room", zoom_object, participant=stranger
+                )
+            )
+            name, until = str(stranger["user_name"]), at + timedelta(minutes=2)
+            waits.append(Wait(connection.uuid, None, str(stranger["user_id"]), name, at, until))
+    return events, waits
+
+
+def breakout_room_events(
+    rng: random.Random, series: Series, zoom_object: Json, instance: Instance, connections: Sequence[Connection]
+) -> tuple[list[Emission], list[RoomVisit]]:
+    """Who stays long enough spends some time in one of two rooms, under another `user_id`."""
+    opens = instance.started_at + (instance.ended_at - instance.started_at) / 3
+    closes = instance.started_at + (instance.ended_at - instance.started_at) / 2
+    rooms = [instance_uuid(rng), instance_uuid(rng)]
+    events: list[Emission] = []
+    visits: list[RoomVisit] = []
+    for n, connection in enumerate(connections):
+        if connection.joined_at >= opens or connection.left_at <= closes or connection.phone_number:
+            continue
+        who = participant(connection) | {
+            "user_id": connection_user_id(BREAKOUT_USER_OFFSET + n),
+            "parent_user_id": connection.user_id,
+            "participant_uuid": connection_uuid(rng),
+        }
+        room = rooms[n % 2]
+        visits.append(RoomVisit(connection, who["user_id"], who["participant_uuid"], room, opens, closes))
+        for what, at, field in (("joined", opens, "join_time"), ("left", closes, "leave_time")):
+            more = {**who, field: zoom_time(at)}
+            name = f"participant_{what}_breakout_room"
+            events.append(
+                live(series, shortly_after(rng, at), name, zoom_object, breakout_room_uuid=room, participant=more)
+            )
+    return events, visits

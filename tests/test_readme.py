@@ -12,12 +12,10 @@ from tests.conftest import free_port
 from tests.processes import ROOT, environment, running
 from tests.waiting import wait_until
 
-README = (ROOT / "README.md").read_text()
 
-
-def example(name: str) -> str:
-    """The shell block behind `<!-- example: name -->`."""
-    found = re.search(rf"<!-- example: {name} -->\n```sh\n(.*?)```", README, re.DOTALL)
+def example(name: str, document: str = "README.md") -> str:
+    """The block of code behind `<!-- example: name -->`."""
+    found = re.search(rf"<!-- example: {name} -->\n```\w*\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
     assert found is not None
     return found[1]
 

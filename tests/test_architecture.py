@@ -22,7 +22,7 @@ PURE = (
     "schema.reserved", "schema.own_events", "webhook.signature", "webhook.tokens",
     "workers.core",
     "joinlog.fakezoom.world", "joinlog.fakezoom.delivery", "joinlog.fakezoom.mix", "joinlog.fakezoom.truth",
-    "joinlog.fakezoom.events", "joinlog.fakezoom.open_facts", "joinlog.fakezoom.api",
+    "joinlog.fakezoom.events", "joinlog.fakezoom.open_facts", "joinlog.fakezoom.api", "joinlog.fakezoom.standings",
 )  # fmt: skip
 MAY_IMPORT = {
     "schema": {"schema"},

@@ -8,6 +8,11 @@ which events never arrived, and why: `Faults.lose` (a share, for good), `Faults.
 `Faults.off` (spans without webhook), or the endpoint's own doing. `play(rotations=[Rotation(at, secret)])` changes the
 secret; `play(on_try=...)` hears of every request.
 
+Truth. `world.truth` says which instance was which occurrence, who was connected, and in `standings` what everybody was
+to every occurrence (attended, no_show, walk_in, unidentified, staff), for how many seconds, and whether that can be
+known from the webhooks, only with the API, or never. `MIXES` are about links, `PEOPLE_MIXES` about people, rooms, staff
+and personal meeting ids; `EVERY_MIX` is both.
+
 REST API. `with ApiServer(world, seed, ApiOptions(...)) as zoom:` serves it on loopback:
 
 - `zoom.api_url` (ends with `/v2`) and `zoom.oauth_url` (ends with `/oauth/token`); credentials are
@@ -34,15 +39,17 @@ from joinlog.fakezoom.delivery import NO_FAULTS, Attempt, Faults, lost_events, p
 from joinlog.fakezoom.demo import demo_world, play_demo
 from joinlog.fakezoom.endpoint import EndpointError
 from joinlog.fakezoom.events import Emission
-from joinlog.fakezoom.mix import MIXES, Mix
+from joinlog.fakezoom.mix import EVERY_MIX, MIXES, PEOPLE_MIXES, Mix
 from joinlog.fakezoom.open_facts import OpenFacts, draw_open_facts
 from joinlog.fakezoom.player import Pace, Rotation, Stats, Try, play
 from joinlog.fakezoom.truth import LostEvent, Truth
 from joinlog.fakezoom.world import World, generate
 
 __all__ = [
+    "EVERY_MIX",
     "MIXES",
     "NO_FAULTS",
+    "PEOPLE_MIXES",
     "ApiOptions",
     "ApiServer",
     "Attempt",

@@ -19,9 +19,9 @@ from joinlog.fakezoom.api_records import (
     chance,
     registrations_of,
 )
-from joinlog.fakezoom.events import Json, full_occurrences, zoom_time
-from joinlog.fakezoom.ground_truth import SeriesHistory
-from joinlog.fakezoom.people import Person
+from joinlog.fakezoom.events import ROOM_TOPIC, Json, full_occurrences, zoom_time
+from joinlog.fakezoom.history import SeriesHistory
+from joinlog.fakezoom.people import STAFF, Person
 from joinlog.fakezoom.series import SINGLE, Signup, Slot
 
 LIGHT, MEDIUM, HEAVY = "light", "medium", "heavy"
@@ -92,6 +92,8 @@ class Endpoint:
 
 def meeting(q: Question, kind: str) -> Json:
     """`GET /webinars/{id}`, `/meetings/{id}`: the schedule as it stands; past and deleted dates only when asked."""
+    if kind == "meeting" and q.target.isdigit() and (q.account_id, int(q.target)) in q.records.rooms:
+        return personal_room(q.records.rooms[q.account_id, int(q.target)], int(q.target))
     history = find_meeting(q, kind)
     series, slots = history.series, history.slots
     told = summary(history, q.now)
@@ -102,8 +104,8 @@ def meeting(q: Question, kind: str) -> Json:
         "password": "fake",
         "settings": {
             "approval_type": 0 if series.registration_type else 2,
-            "use_pmi": False,
-            "alternative_hosts": "",
+            "use_pmi": series.pmi is not None or series.type == 4,
+            "alternative_hosts": ";".join(series.alternative_hosts),
             **({"registration_type": series.registration_type} if series.registration_type else {}),
         },
     }
@@ -116,6 +118,21 @@ def meeting(q: Question, kind: str) -> Json:
             if with_past or (slot.at(q.now).end >= q.now and not slot.is_deleted_at(q.now))
         ]
     return told
+
+
+def personal_room(history: SeriesHistory, number: int) -> Json:
+    """A host's personal meeting room, as `GET /meetings/{pmi}` tells it."""
+    series = history.series
+    return {
+        "id": number,
+        "host_id": series.host_id,
+        "topic": ROOM_TOPIC,
+        "type": 4,
+        "timezone": series.timezone,
+        "pmi": number,
+        "join_url": f"https://zoom.example/j/{number}?pwd=fake",
+        "settings": {"use_pmi": True, "approval_type": 2, "alternative_hosts": ""},
+    }
 
 
 def summary(history: SeriesHistory, now: datetime) -> Json:
@@ -134,6 +151,8 @@ def summary(history: SeriesHistory, now: datetime) -> Json:
         "created_at": zoom_time(series.created_at),
         "join_url": f"https://zoom.example/{'w' if series.kind == 'webinar' else 'j'}/{series.meeting_id}?pwd=fake",
     }
+    if series.pmi is not None:
+        told["pmi"] = series.pmi
     if coming:
         told["start_time"] = zoom_time(min(o.start for o in coming))
     return told
@@ -156,7 +175,7 @@ def is_gone(history: SeriesHistory, now: datetime) -> bool:
 
 def users(q: Question) -> Listing:
     """`GET /users`: the hosts of the account."""
-    rows = [(i, person, since) for i, (person, since) in q.records.users(q.account_id).items() if since <= q.now]
+    rows = [(i, *known) for i, known in q.records.users(q.account_id).items() if known[1] <= q.now]
     return Listing("users", rows, lambda row: user_row(*row))
 
 
@@ -168,7 +187,7 @@ def user(q: Question) -> Json:
     return user_row(q.target, *found)
 
 
-def user_row(user_id: str, person: Person, since: datetime) -> Json:
+def user_row(user_id: str, person: Person, since: datetime, pmi: int | None) -> Json:
     """One Zoom user."""
     return {
         "id": user_id,
@@ -179,6 +198,7 @@ def user_row(user_id: str, person: Person, since: datetime) -> Json:
         "type": 2,
         "status": "active",
         "created_at": zoom_time(since),
+        **({"pmi": pmi} if pmi is not None else {}),
     }
 
 
@@ -392,7 +412,7 @@ def report_row(records: Records, held: Held, entry: ReportEntry, with_registrant
     connection, facts = entry.connection, records.facts
     seconds = int((entry.left_at - entry.joined_at).total_seconds())
     in_minutes = held.history.series.kind == "webinar" and facts.webinar_duration_unit == "minutes"
-    is_ours = connection is not None and connection.attendee.person.role in ("host", "panelist")
+    is_ours = connection is not None and connection.attendee.person.role in STAFF
     row: Json = {
         "id": connection.zoom_user_id if connection is not None and is_ours else "",
         "user_id": entry.user_id,
@@ -406,6 +426,8 @@ def report_row(records: Records, held: Held, entry: ReportEntry, with_registrant
     }
     if with_registrant:
         row["registrant_id"] = connection.registrant_id if connection is not None else ""
+    if connection is not None and connection.shows.customer_key:
+        row["customer_key"] = connection.shows.customer_key
     if entry.room_uuid:
         row["bo_mtg_id"] = entry.room_uuid
     return row
@@ -426,8 +448,8 @@ def report_detail(q: Question, kind: str) -> Json:
     return {
         "uuid": instance.uuid,
         "id": held.meeting_id,
-        "topic": series.topic,
-        "type": series.type,
+        "topic": series.topic if instance.pmi is None else ROOM_TOPIC,
+        "type": series.type if instance.pmi is None else 4,
         "user_name": held.history.team[0].name,
         "user_email": held.history.team[0].email,
         "start_time": report_time(q.records, instance.started_at, instance.uuid, "start"),
@@ -462,7 +484,7 @@ def history_row(records: Records, held: Held) -> Json:
         "meeting_uuid": instance.uuid,
         "meeting_id": held.meeting_id,
         "type": series.kind.capitalize(),
-        "topic": series.topic,
+        "topic": series.topic if instance.pmi is None else ROOM_TOPIC,
         "host_display_name": held.history.team[0].name,
         "host_email": held.history.team[0].email,
         "start_time": report_time(records, instance.started_at, instance.uuid, "start"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from joinlog.fakezoom.ground_truth import SeriesHistory
+from joinlog.fakezoom.history import SeriesHistory
 from joinlog.fakezoom.open_facts import OpenFacts
 from joinlog.fakezoom.people import Person
 from joinlog.fakezoom.series import Signup, Slot
@@ -92,10 +92,13 @@ class Records:
         self.held: dict[str, Held] = {}
         self.held_under: dict[tuple[str, int], list[Held]] = {}
         self.by_account: dict[str, list[SeriesHistory]] = {}
+        self.rooms: dict[tuple[str, int], SeriesHistory] = {}
         for history in histories:
             series = history.series
             self.meetings[series.account_id, series.meeting_id] = history
             self.by_account.setdefault(series.account_id, []).append(history)
+            if series.pmi is not None:
+                self.rooms[series.account_id, series.pmi] = history
             for instance in history.instances:
                 held = Held(history, instance, instance.pmi or series.meeting_id)
                 self.held[instance.uuid] = held
@@ -126,7 +129,7 @@ class Records:
     def stated_occurrence_id(self, held: Held) -> str | None:
         """The occurrence Zoom's list of past instances names beside this uuid; None where it names none."""
         instance, series = held.instance, held.history.series
-        if instance.slot is None or not series.is_recurring_at_fixed_times:
+        if instance.slot is None or instance.pmi is not None or not series.is_recurring_at_fixed_times:
             return None
         if self.ids_since is not None and instance.started_at < self.ids_since:
             return None
@@ -172,11 +175,12 @@ class Records:
                 found.append(held)
         return found
 
-    def users(self, account_id: str) -> Mapping[str, tuple[Person, datetime]]:
-        """The Zoom users of an account by id: its hosts, with the moment each is known from."""
-        found: dict[str, tuple[Person, datetime]] = {}
+    def users(self, account_id: str) -> Mapping[str, tuple[Person, datetime, int | None]]:
+        """The Zoom users of an account by id: its hosts, when each is known from, and the personal meeting id."""
+        found: dict[str, tuple[Person, datetime, int | None]] = {}
         for history in self.by_account.get(account_id, ()):
-            found.setdefault(history.series.host_id, (history.team[0], history.series.created_at))
+            series = history.series
+            found.setdefault(series.host_id, (history.team[0], series.created_at, series.pmi))
         return found
 
 

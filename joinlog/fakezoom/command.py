@@ -20,7 +20,7 @@ from joinlog.fakezoom.api import PER_SECOND, ApiOptions, after_the_world
 from joinlog.fakezoom.api_server import ApiServer
 from joinlog.fakezoom.delivery import USUAL_FAULTS, Attempt, Faults, lost_events, plan
 from joinlog.fakezoom.endpoint import EndpointError, require_loopback
-from joinlog.fakezoom.mix import MIXES, Mix, list_knobs, turn_knob
+from joinlog.fakezoom.mix import EVERY_MIX, Mix, list_knobs, turn_knob
 from joinlog.fakezoom.open_facts import list_open_facts, read_open_fact
 from joinlog.fakezoom.player import CONCURRENCY_DEFAULT, Pace, Rotation, Stats, play
 from joinlog.fakezoom.series import SERIES_PER_ACCOUNT, SHIFT_WITHIN_DAYS
@@ -37,7 +37,7 @@ HISTORY_WITH_DST = timedelta(days=SHIFT_WITHIN_DAYS + 90)
 
 def describe_knobs() -> str:
     """The end of `--help`: every mix, every knob with its default, every open fact with its values."""
-    lines = ["\b", "Mixes: " + ", ".join(MIXES), "", "\b", "Knobs, for --set NAME=VALUE (default in brackets):"]
+    lines = ["\b", "Mixes: " + ", ".join(EVERY_MIX), "", "\b", "Knobs, for --set NAME=VALUE (default in brackets):"]
     lines += [f"  {name} [{default}]: {says}" for name, default, says in list_knobs()]
     lines += ["", "\b", "Open questions about Zoom, drawn by seed, for --fact NAME=VALUE:"]
     lines += [f"  {name} ({values}): {says}" for name, values, says in list_open_facts()]
@@ -112,7 +112,7 @@ def read_facts(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, .
 
 def read_mix(name: str, settings: tuple[str, ...]) -> Mix:
     """A named mix with knobs turned."""
-    mix = MIXES[name]
+    mix = EVERY_MIX[name]
     for setting in settings:
         knob, _, text = setting.partition("=")
         try:
@@ -140,7 +140,7 @@ def read_mix(name: str, settings: tuple[str, ...]) -> Mix:
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed invents the same world.")
 @click.option("--series", type=click.IntRange(1), default=1, show_default=True, help="How many webinars and meetings.")
-@click.option("--mix", "mix_name", type=click.Choice(list(MIXES)), default="usual", show_default=True)
+@click.option("--mix", "mix_name", type=click.Choice(list(EVERY_MIX)), default="usual", show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Turn one knob of the mix; see below.")
 @click.option(
     "--audience",

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from joinlog.fakezoom.delivery import Faults, plan
 from joinlog.fakezoom.endpoint import EndpointError, open_client, require_loopback, validate
 from joinlog.fakezoom.events import instance_events
-from joinlog.fakezoom.ground_truth import SeriesHistory, truth_of
+from joinlog.fakezoom.ground_truth import truth_of
+from joinlog.fakezoom.history import SeriesHistory
 from joinlog.fakezoom.identifiers import connection_user_id, instance_uuid, meeting_number, short_id
 from joinlog.fakezoom.mix import CALM, Mix
 from joinlog.fakezoom.people import invent_people
@@ -138,7 +139,7 @@ def demo_world(now: datetime, seed: int) -> World:
         connections = (connect_live if is_live else draw_connections)(rng, DEMO_MIX, instance, invited)
         happened = instance_events(rng, DEMO_MIX, series, instance, connections)
         emissions += happened.emissions
-        history.add(connections, happened.waits, happened.visits)
+        history.add(connections, happened)
     emissions.sort(key=lambda emission: emission.at)
     return World(emissions, truth_of(history), [history])
 

@@ -13,7 +13,7 @@ from joinlog.fakezoom.identifiers import connection_user_id, connection_uuid, in
 from joinlog.fakezoom.mix import Mix
 from joinlog.fakezoom.people import Person
 from joinlog.fakezoom.series import Occurrence, Series
-from joinlog.fakezoom.sessions import Connection, Instance, RoomVisit, Wait
+from joinlog.fakezoom.sessions import Connection, Instance, RoomVisit, Shown, Wait
 
 Json = dict[str, Any]
 
@@ -82,7 +82,10 @@ def created(series: Series, at: datetime) -> Emission:
     zoom_object = schedule_object(series, first)
     zoom_object["join_url"] = f"https://zoom.example/{'w' if series.kind == 'webinar' else 'j'}/{series.meeting_id}"
     zoom_object["password"] = "fake"  # noqa: S105 - Joinlog must not keep it, so there must be one
-    zoom_object["settings"] = {"use_pmi": series.type == 4, "alternative_hosts": ""}
+    use_pmi = series.type == 4 or series.pmi is not None
+    zoom_object["settings"] = {"use_pmi": use_pmi, "alternative_hosts": ";".join(series.alternative_hosts)}
+    if series.pmi is not None:
+        zoom_object["pmi"] = series.pmi
     if series.kind == "webinar":
         zoom_object["creation_source"] = SOURCES[series.meeting_id % 3]
     if series.recurrence is not None:
@@ -150,15 +153,19 @@ def registrant(series: Series, person: Person, registrant_id: str, status: str |
 # --- the live side: `id` is text -----------------------------------------------------------------------------------
 
 
-def live_object(series: Series, uuid: str, started_at: datetime) -> Json:
-    """What every live event says of the instance; `start_time` is its actual start."""
+def live_object(series: Series, instance: Instance) -> Json:
+    """What every live event says of the instance; `start_time` is its actual start.
+
+    Under a personal meeting id the room's number, topic and type 4 (or 2) take the place of the meeting's.
+    """
+    in_room = instance.pmi is not None
     return {
-        "id": str(series.meeting_id),
-        "uuid": uuid,
+        "id": str(instance.pmi or series.meeting_id),
+        "uuid": instance.uuid,
         "host_id": series.host_id,
-        "topic": series.topic,
-        "type": series.type,
-        "start_time": zoom_time(started_at),
+        "topic": ROOM_TOPIC if in_room else series.topic,
+        "type": (2 if series.meeting_id % 2 else 4) if in_room else series.type,
+        "start_time": zoom_time(instance.started_at),
         "timezone": series.timezone,
         "duration": series.duration_minutes,
     }
@@ -177,6 +184,9 @@ def live(series: Series, at: datetime, what: str, zoom_object: Json, **more: Any
 
 
 BREAKOUT_USER_OFFSET = 5000  # breakout connections are numbered far from the main room's
+PLACES_PER_ROOM = 20_000
+ROOM_TOPIC = "Personal Meeting Room"
+PLAIN_JOIN_OFFSET = 50_000
 WAITERS_NEVER_ADMITTED = 0.1
 
 
@@ -191,26 +201,31 @@ class InstanceEvents(NamedTuple):
     emissions: list[Emission]
     waits: list[Wait]
     visits: list[RoomVisit]
+    co_hosts: list[Connection]  # who was made co-host, if only for a while
 
 
 def instance_events(
     rng: random.Random, mix: Mix, series: Series, instance: Instance, connections: Sequence[Connection]
 ) -> InstanceEvents:
     """Every event of one instance, in no particular order, with the waits and room visits it reports."""
-    zoom_object = live_object(series, instance.uuid, instance.started_at)
+    zoom_object = live_object(series, instance)
     events: list[Emission] = []
     waits: list[Wait] = []
     visits: list[RoomVisit] = []
     if instance.started_is_sent:
         events.append(live(series, shortly_after(rng, instance.started_at), "started", zoom_object))
+    co_hosts: list[Connection] = []
     for connection in connections:
-        events += connection_events(rng, mix, series, zoom_object, connection)
+        own = connection_events(rng, mix, series, zoom_object, connection)
+        events += own
+        if any(e.event["event"].endswith("participant_role_changed") for e in own):
+            co_hosts.append(connection)
     if series.kind == "meeting":
         if rng.random() < mix.waiting_room:
             waiting, waits = waiting_room_events(rng, series, zoom_object, connections)
             events += waiting
         if rng.random() < mix.breakout_rooms and instance.why != "rehearsal":
-            room_events, visits = breakout_room_events(rng, series, zoom_object, instance, connections)
+            room_events, visits = breakout_room_events(rng, mix, series, zoom_object, instance, connections)
             events += room_events
     if instance.ended_is_sent:
         more: Json = {"end_time": zoom_time(instance.ended_at)}
@@ -219,21 +234,24 @@ def instance_events(
         elif series.kind == "webinar" and rng.random() < 0.5:
             more["practice_session"] = False  # the field is optional
         events.append(live(series, shortly_after(rng, instance.ended_at), "ended", zoom_object, **more))
-    return InstanceEvents(events, waits, visits)
+    return InstanceEvents(events, waits, visits, co_hosts)
 
 
-def participant(connection: Connection) -> Json:
+def participant(connection: Connection, shown: Shown | None = None) -> Json:
     """The `participant` object of a connection; absent and empty both mean unknown, and both occur."""
+    shown = shown or connection.shows
     who: Json = {
         "user_id": connection.user_id,
         "user_name": connection.name,
-        "id": connection.zoom_user_id,
-        "participant_user_id": connection.zoom_user_id,
+        "id": shown.zoom_user_id,
+        "participant_user_id": shown.participant_user_id,
         "participant_uuid": connection.participant_uuid,
-        "email": connection.email,
+        "email": shown.email,
     }
-    if connection.registrant_id:
-        who["registrant_id"] = connection.registrant_id
+    if shown.customer_key:
+        who["customer_key"] = shown.customer_key
+    if shown.registrant_id:
+        who["registrant_id"] = shown.registrant_id
     elif int(connection.user_id) // 1024 % 2:
         who["registrant_id"] = ""
     if connection.phone_number:
@@ -254,9 +272,10 @@ def connection_events(
     events = [say(shortly_after(rng, joined), "participant_joined", join_time=zoom_time(joined))]
     if connection.left_is_sent:
         more = {"leave_time": zoom_time(left), "leave_reason": connection.reason}
-        events.append(say(shortly_after(rng, left), "participant_left", **more))
+        last = {**participant(connection, connection.shown_on_leaving), **more}
+        events.append(live(series, shortly_after(rng, left), "participant_left", zoom_object, participant=last))
     if connection.bound_to is not None:
-        at = joined + timedelta(seconds=3)
+        at = connection.bound_at or joined
         other = connection.bound_to
         when = {"date_time" if series.kind == "meeting" else "join_time": zoom_time(at)}
         bound = {"bind_user_id": other.user_id, "bind_participant_uuid": other.participant_uuid}
@@ -266,6 +285,10 @@ def connection_events(
         for at, old, new in ((joined + timedelta(seconds=30), "attendee", "co-host"), (half, "co-host", "attendee")):
             more = {"date_time": zoom_time(at), "old_role": old, "new_role": new}
             events.append(say(shortly_after(rng, at), "participant_role_changed", **more))
+    if connection.attendee.person.role == "co_host":
+        at = joined + timedelta(seconds=20)
+        more = {"date_time": zoom_time(at), "old_role": "attendee", "new_role": "co-host"}
+        events.append(say(shortly_after(rng, at), "participant_role_changed", **more))
     return events
 
 
@@ -301,28 +324,46 @@ def waiting_room_events(
 
 
 def breakout_room_events(
-    rng: random.Random, series: Series, zoom_object: Json, instance: Instance, connections: Sequence[Connection]
-) -> tuple[list[Emission], list[RoomVisit]]:
-    """Who stays long enough spends some time in one of two rooms, under another `user_id`."""
+    rng: random.Random, mix: Mix, series: Series, zoom_object: Json, instance: Instance,
+    connections: Sequence[Connection],
+) -> tuple[list[Emission], list[RoomVisit]]:  # fmt: skip
+    """Who stays long enough spends some time in one of two rooms or both, under another `user_id`.
+
+    An instance has one of `mix.room_shapes`: `parent` names the connection by parent_user_id, `same_uuid` by
+    participant_uuid, `no_parent` not at all; `plain_join` is `same_uuid` with a participant_joined of its own besides.
+    """
     opens = instance.started_at + (instance.ended_at - instance.started_at) / 3
     closes = instance.started_at + (instance.ended_at - instance.started_at) / 2
     rooms = [instance_uuid(rng), instance_uuid(rng)]
+    own = random.Random(f"{instance.uuid}/rooms")  # noqa: S311 - its own, so that older draws stay what they were
+    shape = own.choice(mix.room_shapes)
     events: list[Emission] = []
     visits: list[RoomVisit] = []
     for n, connection in enumerate(connections):
         if connection.joined_at >= opens or connection.left_at <= closes or connection.phone_number:
             continue
-        who = participant(connection) | {
-            "user_id": connection_user_id(BREAKOUT_USER_OFFSET + n),
-            "parent_user_id": connection.user_id,
-            "participant_uuid": connection_uuid(rng),
-        }
-        room = rooms[n % 2]
-        visits.append(RoomVisit(connection, who["user_id"], who["participant_uuid"], room, opens, closes))
-        for what, at, field in (("joined", opens, "join_time"), ("left", closes, "leave_time")):
-            more = {**who, field: zoom_time(at)}
-            name = f"participant_{what}_breakout_room"
-            events.append(
-                live(series, shortly_after(rng, at), name, zoom_object, breakout_room_uuid=room, participant=more)
-            )
+        spans = [(rooms[n % 2], opens, closes)]
+        fresh = connection_uuid(rng)
+        if own.random() < mix.second_room:
+            change = opens + (closes - opens) / 2
+            spans = [(rooms[n % 2], opens, change), (rooms[1 - n % 2], change, closes)]
+        for nth, (room, since, until) in enumerate(spans):
+            number = BREAKOUT_USER_OFFSET + n + nth * PLACES_PER_ROOM
+            who = participant(connection) | {"user_id": connection_user_id(number)}
+            if shape == "parent":
+                who["parent_user_id"] = connection.user_id
+            if shape in ("parent", "no_parent"):
+                who["participant_uuid"] = fresh if nth == 0 else connection_uuid(own)
+            is_tied = shape != "no_parent"
+            visits.append(RoomVisit(connection, who["user_id"], who["participant_uuid"], room, since, until, is_tied))
+            for what, at, field in (("joined", since, "join_time"), ("left", until, "leave_time")):
+                more = {**who, field: zoom_time(at)}
+                name = f"participant_{what}_breakout_room"
+                moment = shortly_after(rng, at)
+                events.append(live(series, moment, name, zoom_object, breakout_room_uuid=room, participant=more))
+                if shape == "plain_join":
+                    more["user_id"] = connection_user_id(number + PLAIN_JOIN_OFFSET)
+                    events.append(
+                        live(series, shortly_after(own, at), f"participant_{what}", zoom_object, participant=more)
+                    )
     return events, visits

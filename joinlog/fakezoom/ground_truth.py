@@ -1,11 +1,12 @@
 """Works out the truth of one series from everything that was made to happen in it."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
-from joinlog.fakezoom.people import Person
+from joinlog.fakezoom.events import ROOM_TOPIC
+from joinlog.fakezoom.history import SeriesHistory
 from joinlog.fakezoom.series import Series, Signup, Slot
-from joinlog.fakezoom.sessions import Connection, Instance, RoomVisit, Wait
+from joinlog.fakezoom.sessions import Instance
+from joinlog.fakezoom.standings import standings_of
 from joinlog.fakezoom.truth import (
     ConnectionTruth,
     InstanceTruth,
@@ -14,27 +15,8 @@ from joinlog.fakezoom.truth import (
     SeriesTruth,
     Status,
     Truth,
+    VisitTruth,
 )
-
-
-@dataclass(slots=True)
-class SeriesHistory:
-    """Everything that happened in one series: what Zoom itself knows of it, and more."""
-
-    series: Series
-    slots: list[Slot]
-    signups: list[Signup]
-    instances: list[Instance]
-    connections: list[Connection] = field(default_factory=list)
-    team: list[Person] = field(default_factory=list)
-    visits: list[RoomVisit] = field(default_factory=list)
-    waits: list[Wait] = field(default_factory=list)
-
-    def add(self, connections: Sequence[Connection], waits: Sequence[Wait], visits: Sequence[RoomVisit]) -> None:
-        """Take in what happened in one more instance."""
-        self.connections += connections
-        self.waits += waits
-        self.visits += visits
 
 
 def truth_of(history: SeriesHistory) -> Truth:
@@ -43,13 +25,13 @@ def truth_of(history: SeriesHistory) -> Truth:
     truth.series.append(
         SeriesTruth(
             series.account_id, series.meeting_id, series.kind, series.type, series.topic, series.timezone,
-            series.registration_type,
+            series.registration_type, series.pmi,
         )
     )  # fmt: skip
     for i in history.instances:
         truth.instances[i.uuid] = InstanceTruth(
-            i.uuid, series.account_id, series.meeting_id, occurrence_of(series, i), i.why, i.is_practice,
-            i.started_at, i.ended_at,
+            i.uuid, series.account_id, meeting_of(series, i), occurrence_of(series, i), i.why, i.is_practice,
+            i.started_at, i.ended_at, i.pmi or series.meeting_id,
         )  # fmt: skip
     came: dict[str, set[str]] = {i.uuid: set() for i in history.instances}
     registrant_ids = {s.person.key: s.registrant_id for s in history.signups}
@@ -63,19 +45,40 @@ def truth_of(history: SeriesHistory) -> Truth:
         truth.connections.append(
             ConnectionTruth(
                 c.uuid, c.attendee.person.key, c.user_id, c.participant_uuid, c.registrant_id, c.email, c.name,
-                c.joined_at, c.left_at, c.left_is_sent,
+                c.joined_at, c.left_at, c.left_is_sent, c.shows.zoom_user_id, c.shows.participant_user_id,
+                c.shows.customer_key, c.phone_number,
             )
         )  # fmt: skip
+    truth.visits = [
+        VisitTruth(
+            v.connection.uuid, v.connection.attendee.person.key, v.user_id, v.participant_uuid, v.connection.user_id,
+            v.room_uuid, v.joined_at, v.left_at,
+        )
+        for v in history.visits
+    ]  # fmt: skip
     truth.occurrences = [o for slot in history.slots for o in occurrences_of(history, slot, came)]
     if not history.slots:
         truth.occurrences = [free_occurrence(history, i, came) for i in history.instances]
+    unscheduled = [i for i in history.instances if i.pmi is not None and i.slot is None]
+    if unscheduled and series.pmi is not None:
+        room = SeriesTruth(series.account_id, series.pmi, "meeting", 4, ROOM_TOPIC, series.timezone, 0)
+        truth.series.append(room)
+        truth.occurrences += [free_occurrence(history, i, came) for i in unscheduled]
+    truth.standings = standings_of(history, truth.occurrences)
     return truth
+
+
+def meeting_of(series: Series, instance: Instance) -> int:
+    """The meeting an instance belongs to: under a personal meeting id that one, unless it was scheduled."""
+    return instance.pmi if instance.pmi is not None and instance.slot is None else series.meeting_id
 
 
 def occurrence_of(series: Series, instance: Instance) -> str | None:
     """The occurrence an instance was: without a schedule it is its own."""
     if instance.slot is not None:
         return instance.slot.now.occurrence_id
+    if instance.pmi is not None:
+        return instance.uuid
     return instance.uuid if instance.why == "held" and not series.occurrences else None
 
 
@@ -119,7 +122,7 @@ def free_occurrence(history: SeriesHistory, instance: Instance, came: dict[str, 
     counted = (s for s in history.signups if s.counts_for(None, instance.started_at, instance.ended_at))
     return OccurrenceTruth(
         account_id=history.series.account_id,
-        meeting_id=history.series.meeting_id,
+        meeting_id=meeting_of(history.series, instance),
         occurrence_id=instance.uuid,
         status="held",
         scheduled_start=None,

@@ -58,6 +58,7 @@ class Series:
     """One meeting: `uuid` is what schedule-side events carry, `registration_type` 0 is none.
 
     `occurrences` holds the schedule as created: one called `single` for types 5 and 2, none for types 6, 3, 1 and 4.
+    With a `pmi` its instances run under that personal meeting id. `alternative_hosts` are addresses.
     """
 
     account_id: str
@@ -73,6 +74,8 @@ class Series:
     created_at: datetime
     occurrences: tuple[Occurrence, ...]
     recurrence: dict[str, Any] | None
+    pmi: int | None = None
+    alternative_hosts: tuple[str, ...] = ()
 
     @property
     def is_recurring_at_fixed_times(self) -> bool:

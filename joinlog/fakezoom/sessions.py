@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from joinlog.fakezoom.identifiers import connection_user_id, connection_uuid, instance_uuid
 from joinlog.fakezoom.mix import Mix
-from joinlog.fakezoom.people import Person
+from joinlog.fakezoom.people import STAFF, Person
 from joinlog.fakezoom.series import Series, Signup, Slot
 from joinlog.fakezoom.truth import Why
 
@@ -197,6 +197,8 @@ def draw_attendees(rng: random.Random, mix: Mix, audience: Audience, instance: I
     slot, begins, ends = instance.slot, instance.started_at, instance.ended_at
     attendees = team
     for signup in audience.signups:
+        if signup.person in audience.team:
+            continue  # comes anyway
         if signup.counts_for(slot, begins, slot.ends if slot else ends):
             if rng.random() < mix.show_up:
                 since = signup.registered_at if signup.chosen is None or slot is None else signup.chosen[slot.index][0]
@@ -236,8 +238,23 @@ REJOIN_AFTER_RESTART = 0.85
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """The identifiers a connection shows, each empty where it shows none; `zoom_user_id` is Zoom's `id`."""
+
+    zoom_user_id: str = ""
+    participant_user_id: str = ""
+    email: str = ""
+    registrant_id: str = ""
+    customer_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
-    """One connection to one instance; times in whole seconds, `left_at` is the leave time stated."""
+    """One connection to one instance; times in whole seconds, `left_at` is the leave time stated.
+
+    `shown` None is what the attendee and the device would show; `shown_on_leaving` None is the same once more.
+    A telephone is `bound_to` another connection of its person at `bound_at`.
+    """
 
     attendee: Attendee
     uuid: str
@@ -249,21 +266,34 @@ class Connection:
     left_is_sent: bool = True
     phone_number: str = ""
     bound_to: "Connection | None" = None
+    bound_at: datetime | None = None
+    shown: Shown | None = None
+    shown_on_leaving: Shown | None = None
+
+    @property
+    def shows(self) -> Shown:
+        """The identifiers shown on joining: none for telephones and for those who show nothing."""
+        if self.shown is not None:
+            return self.shown
+        if self.attendee.shows == "nothing" or self.phone_number:
+            return Shown()
+        person, link = self.attendee.person, self.attendee.registrant_id if self.attendee.shows == "link" else ""
+        return Shown(person.user_id or "", person.user_id or "", person.email, link)
 
     @property
     def email(self) -> str:
-        """The address shown, empty for those who show nothing and for telephones."""
-        return "" if self.attendee.shows == "nothing" or self.phone_number else self.attendee.person.email
+        """The address shown, empty without one."""
+        return self.shows.email
 
     @property
     def zoom_user_id(self) -> str:
         """The signed-in Zoom user, empty for guests."""
-        return "" if self.attendee.shows == "nothing" or self.phone_number else self.attendee.person.user_id or ""
+        return self.shows.zoom_user_id
 
     @property
     def registrant_id(self) -> str:
         """The registrant whose link was used, empty without one."""
-        return self.attendee.registrant_id if self.attendee.shows == "link" and not self.phone_number else ""
+        return self.shows.registrant_id
 
     @property
     def name(self) -> str:
@@ -273,7 +303,10 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class RoomVisit:
-    """The time one connection spent in a breakout room, where it has a `user_id` of its own."""
+    """The time one connection spent in a breakout room, where it has a `user_id` of its own.
+
+    `is_tied` says that an event names the connection it belongs to, by parent_user_id or participant_uuid.
+    """
 
     connection: Connection
     user_id: str
@@ -281,6 +314,7 @@ class RoomVisit:
     room_uuid: str
     joined_at: datetime
     left_at: datetime
+    is_tied: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +335,7 @@ def draw_connections(
     """The connections of all attendees to one instance, in order of joining."""
     made: list[Connection] = []
     for attendee in attendees:
-        if instance.run and attendee.person.role not in ("host", "panelist") and rng.random() >= REJOIN_AFTER_RESTART:
+        if instance.run and attendee.person.role not in STAFF and rng.random() >= REJOIN_AFTER_RESTART:
             continue
         made += connections_of(rng, mix, instance, attendee)
     made.sort(key=lambda c: c.joined_at)
@@ -334,7 +368,7 @@ def connections_of(rng: random.Random, mix: Mix, instance: Instance, attendee: A
         at = between(rng, made[0].joined_at, made[0].left_at)
         number = f"1202555{rng.randrange(10_000):04d}"
         dialled = new_connection(rng, mix, instance, attendee, at, made[0].left_at)
-        made.append(replace(dialled, phone_number=number, bound_to=made[0]))
+        made.append(replace(dialled, phone_number=number, bound_to=made[0], bound_at=at + timedelta(seconds=3)))
     return made
 
 
@@ -375,7 +409,7 @@ def draw_arrival(rng: random.Random, attendee: Attendee, instance: Instance) -> 
     """Seconds after the start of the instance; after a restart everybody is quick."""
     if attendee.person.role == "host":
         return 0
-    if attendee.person.role == "panelist" or instance.run:
+    if attendee.person.role in STAFF or instance.run:
         return rng.randint(2, 60)
     due = instance.slot.informal_start or instance.slot.now.start if instance.slot is not None else instance.started_at
     wait = max(0, int((due - instance.started_at).total_seconds()))

@@ -9,11 +9,13 @@ import msgspec
 
 Why = Literal["held", "restart", "rehearsal", "unscheduled"]
 Status = Literal["held", "skipped", "deleted", "replaced"]
+Standing = Literal["registered", "attended", "no_show", "walk_in", "unidentified", "staff"]
+Decidable = Literal["webhook", "api", "never"]
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesTruth:
-    """One meeting; `registration_type` 0 is none."""
+    """One meeting; `registration_type` 0 is none; with a `pmi` its instances ran under that personal meeting id."""
 
     account_id: str
     meeting_id: int
@@ -22,11 +24,16 @@ class SeriesTruth:
     topic: str
     timezone: str
     registration_type: int
+    pmi: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceTruth:
-    """One instance; `occurrence_id` is None for rehearsals and where no occurrence was due."""
+    """One instance; `occurrence_id` is None for rehearsals and where no occurrence was due.
+
+    `meeting_id` is the meeting it belongs to, also where it ran under a personal meeting id (`ran_under`). What ran
+    there without being scheduled belongs to that id, each instance an occurrence of its own.
+    """
 
     uuid: str
     account_id: str
@@ -36,6 +43,7 @@ class InstanceTruth:
     is_practice: bool
     started_at: datetime
     ended_at: datetime
+    ran_under: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,43 @@ class ConnectionTruth:
     joined_at: datetime
     left_at: datetime
     left_is_stated: bool
+    zoom_user_id: str = ""
+    participant_user_id: str = ""
+    customer_key: str = ""
+    phone_number: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitTruth:
+    """One visit to a breakout room, under the `user_id` it had there, of the connection `main_user_id`."""
+
+    uuid: str
+    person: str
+    user_id: str
+    participant_uuid: str
+    main_user_id: str
+    room_uuid: str
+    joined_at: datetime
+    left_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StandingTruth:
+    """What one person was to one occurrence, and the seconds they were there, devices and rooms counted once.
+
+    `registered` stands for an occurrence that was not held. A guest who shows no identifier is `unidentified`.
+    `standing_by` and `seconds_by` say from what it can be known, given every event and the right link: the `webhook`,
+    only with the `api` besides, or `never` (a registrant who shows nothing, a leave that is never stated).
+    """
+
+    account_id: str
+    meeting_id: int
+    occurrence_id: str
+    person: str
+    standing: Standing
+    attended_seconds: int
+    standing_by: Decidable
+    seconds_by: Decidable
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +163,8 @@ class Truth:
     instances: dict[str, InstanceTruth] = field(default_factory=dict)
     people: dict[str, PersonTruth] = field(default_factory=dict)
     connections: list[ConnectionTruth] = field(default_factory=list)
+    visits: list[VisitTruth] = field(default_factory=list)
+    standings: list[StandingTruth] = field(default_factory=list)
     lost: list[LostEvent] = field(default_factory=list)
 
     @property
@@ -132,6 +179,8 @@ class Truth:
         self.instances |= other.instances
         self.people |= other.people
         self.connections += other.connections
+        self.visits += other.visits
+        self.standings += other.standings
         self.lost += other.lost
 
     def to_json(self) -> bytes:

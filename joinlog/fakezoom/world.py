@@ -3,9 +3,20 @@
 import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 
 from joinlog.fakezoom.events import Emission, instance_events
-from joinlog.fakezoom.ground_truth import SeriesHistory, truth_of
+from joinlog.fakezoom.ground_truth import truth_of
+from joinlog.fakezoom.history import SeriesHistory
+from joinlog.fakezoom.identities import (
+    Identities,
+    give_pmi,
+    invite_staff,
+    known_by_host_id,
+    move_to_room,
+    shows_more,
+    staff_who_register,
+)
 from joinlog.fakezoom.mix import MIXES, Mix
 from joinlog.fakezoom.people import invent_people
 from joinlog.fakezoom.schedule import edit_schedule, sign_up
@@ -50,30 +61,37 @@ def generate_series(
 ) -> tuple[list[Emission], SeriesHistory]:
     """One series from its first event to its last: schedule, edits, registrations, sessions, connections."""
     rng = random.Random(f"{seed}/{index}")  # noqa: S311 - invents, guards nothing
-    series = invent_series(rng, seed, index, mix, start, series_per_account)
+    own = random.Random(f"{seed}/{index}/people")  # noqa: S311 - its own, so that older mixes give what they gave
+    prefix = f"{seed}/{index}/"
+    series = give_pmi(own, mix, invent_series(rng, seed, index, mix, start, series_per_account), seed, index)
+    series, helpers = invite_staff(own, mix, series, prefix)
     slots = slots_of(series)
     emissions = edit_schedule(rng, mix, series, slots)
-    instances = draw_instances(rng, mix, series, slots)
+    instances = move_to_room(own, series, draw_instances(rng, mix, series, slots))
     size = rng.randint(*audience)
-    prefix = f"{seed}/{index}/"
     team_of = invent_people(rng, prefix, "panelist", 0.0, 0.0)
-    host = next(invent_people(rng, prefix, "host", 0.0, 0.0))
-    registrants = invent_people(rng, prefix, "registrant", mix.strange_names, mix.shared_names)
+    host = known_by_host_id(own, mix, series, next(invent_people(rng, prefix, "host", 0.0, 0.0)))
+    registering = staff_who_register(own, mix, [host, *helpers])
+    others = invent_people(rng, prefix, "registrant", mix.strange_names, mix.shared_names)
+    registrants = chain(registering, others)
     last = max([i.ended_at for i in instances], default=series.created_at + timedelta(days=1))
     signups, registration_events = sign_up(rng, mix, series, slots, registrants, size, last)
     emissions += registration_events
     guests = invent_people(rng, prefix, "guest", mix.strange_names, mix.shared_names)
     walk_ins = size * (mix.walk_ins if series.registration_type else mix.show_up)
-    team = [host, *(next(team_of) for _ in range(TEAM_SIZE - 1))]
+    team = [host, *(next(team_of) for _ in range(TEAM_SIZE - 1)), *helpers]
     people = Audience(team, signups, guests, [], walk_ins)
     history = SeriesHistory(series, slots, signups, instances, team=team)
+    identities = Identities(own, mix, series) if shows_more(mix) else None
     invited: dict[int, list[Attendee]] = {}
     for instance in instances:
         attendees = draw_attendees(rng, mix, people, instance) if instance.run == 0 else invited[id(instance.slot)]
         invited[id(instance.slot)] = attendees
         connections = draw_connections(rng, mix, instance, attendees)
+        if identities is not None:
+            connections = identities.show(instance, connections)
         happened = instance_events(rng, mix, series, instance, connections)
         emissions += happened.emissions
-        history.add(connections, happened.waits, happened.visits)
+        history.add(connections, happened)
     emissions.sort(key=lambda emission: emission.at)
     return emissions, history

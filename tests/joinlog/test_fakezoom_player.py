@@ -22,6 +22,7 @@ import pytest
 from click.testing import CliRunner
 
 from joinlog.fakezoom import (
+    EVERY_MIX,
     MIXES,
     NO_FAULTS,
     Attempt,
@@ -436,7 +437,7 @@ def test_simulate_says_what_is_wrong(arguments: tuple[str, ...], says: str) -> N
 def test_simulate_help_lists_every_knob_mix_and_open_fact() -> None:
     code, output = run("--help")
     assert code == 0
-    assert all(name in output for name in MIXES)
+    assert all(name in output for name in EVERY_MIX)
     assert "restart_gap_seconds_max" in output
     assert all(name in output for name, _, _ in list_open_facts())
 

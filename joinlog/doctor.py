@@ -6,9 +6,11 @@ Each check says `ok`, `warn` (works, and somebody should look) or `fail` (events
 from __future__ import annotations
 
 import json
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -129,6 +131,8 @@ def _look_at_database(settings: Settings, now: datetime) -> Iterator[Finding]:
         database = Database(settings.database_url)
         with database.read() as connection:
             yield Finding("database", OK, f"{shown}, {server_version(connection)}")
+            if not database.is_postgres:
+                yield from look_at_file(Path(database.url.database or ""))
             applied, newest = applied_revision(connection), newest_revision()
             if applied != newest:
                 says = f"the database is at {applied or 'nothing'}, this version needs {newest}"
@@ -146,6 +150,13 @@ def _look_at_database(settings: Settings, now: datetime) -> Iterator[Finding]:
     finally:
         if database is not None:
             database.close()
+
+
+def look_at_file(path: Path) -> Iterator[Finding]:
+    """Is a SQLite file closed to the other users of this machine?"""
+    if path.is_file() and path.stat().st_mode & stat.S_IRWXO:
+        says = f"every user of this machine can read {path}, which holds names and addresses"
+        yield Finding("database file", WARN, says, f"chmod o= {path}*")
 
 
 def look_at_inbox(health: InboxHealth, now: datetime) -> Iterator[Finding]:

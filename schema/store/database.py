@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -134,6 +135,7 @@ def _postgres_engine(url: URL, durable: bool, statement_seconds: float | None) -
 
 def _sqlite_engine(url: URL, durable: bool, *, read_only: bool) -> Engine:
     engine = create_engine(url, connect_args={"timeout": 0.0, "check_same_thread": False}, pool_size=8)
+    make_private(engine)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -160,6 +162,16 @@ def _sqlite_engine(url: URL, durable: bool, *, read_only: bool) -> Engine:
                 raise OperationalError("BEGIN IMMEDIATE", None, error) from error
 
     return engine
+
+
+def make_private(engine: Engine) -> None:
+    """Have a SQLite file that is not there yet made readable by its owner only; its WAL and index follow its mode."""
+
+    @event.listens_for(engine, "do_connect")
+    def make_file(*_: object) -> None:
+        path = (engine.url.database or "").removeprefix("file:")
+        with suppress(OSError):  # it exists, or SQLite is going to say why it cannot
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def begin_by(connection: sqlite3.Connection, deadline: float, statement: str) -> None:

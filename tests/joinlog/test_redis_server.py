@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from joinlog.redis_server import RedisServer, find_binary, redis_url_of
+from joinlog.redis_server import RedisServer, find_binary, redis_url_of, remove_leftover
 from schema.settings import ConfigurationError, Settings
 from schema.signals import Signals
 from tests.processes import is_alive
@@ -46,6 +46,31 @@ def test_it_dies_with_a_parent_that_is_killed() -> None:
     parent.stdout.close()
     wait_until(lambda: not is_alive(int(pid)), "the server to follow")
     shutil.rmtree(folder)
+
+
+def test_the_folder_of_one_that_was_killed_is_removed_by_the_next(tmp_path: Path) -> None:
+    url_file = tmp_path / ".joinlog-redis"
+    left = RedisServer(url_file=url_file)
+    left.process.kill()
+    left.process.wait()
+    assert left.folder.exists()
+    with Signals() as signals, RedisServer(url_file=url_file) as server:
+        server.wait_until_ready(signals)
+        assert not left.folder.exists()
+        assert redis_url_of(Settings(), url_file) == server.url
+    assert not url_file.exists()
+
+
+def test_what_is_no_folder_of_ours_is_left_alone(tmp_path: Path) -> None:
+    url_file = tmp_path / ".joinlog-redis"
+    other, ours = tmp_path / "other", tmp_path / "joinlog-mine"
+    for folder in (other, ours):
+        folder.mkdir()
+        (folder / "precious").touch()
+        url_file.write_text(f"unix://{folder}/redis.sock")
+        remove_leftover(url_file)
+        assert (folder / "precious").exists()
+        assert not url_file.exists()
 
 
 def test_without_any_server_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

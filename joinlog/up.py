@@ -48,10 +48,10 @@ log = structlog.get_logger()
 def up() -> None:
     """Migrate, then run web, worker and clock until Ctrl-C. Without a secret token a demo plays."""
     settings = read_settings()
+    configure_logs(settings, "up")
     with ExitStack() as stack:
         was_killed = stack.enter_context(lock_folder())
         plan = settle(settings, os.environ, port_seconds_max=REMAINS_SECONDS_MAX if was_killed else 0.0)
-        configure_logs(plan.settings, "up")
         signals = stack.enter_context(Signals(signal.SIGCHLD))
         children = []
         if plan.starts_redis:

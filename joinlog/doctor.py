@@ -22,7 +22,7 @@ from joinlog.redis_server import redis_url_of
 from joinlog.up import what_is_missing
 from schema.revision import applied_revision, newest_revision
 from schema.settings import KEY_BYTES_MIN, KEY_FILE, ConfigurationError, Settings, read_settings, without_password
-from schema.store.database import Database
+from schema.store.database import STATEMENT_SECONDS_MAX, Database
 from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version
 from webhook.intake import fingerprint
 from workers.queue import connect, last_heartbeat, open_queue
@@ -128,7 +128,7 @@ def _look_at_database(settings: Settings, now: datetime) -> Iterator[Finding]:
     shown = without_password(settings.database_url)
     database = None
     try:
-        database = Database(settings.database_url)
+        database = Database(settings.database_url, statement_seconds=STATEMENT_SECONDS_MAX)
         with database.read() as connection:
             yield Finding("database", OK, f"{shown}, {server_version(connection)}")
             if not database.is_postgres:

@@ -5,6 +5,7 @@ One Postgres and one Redis server per pytest worker; a fresh migrated database p
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import shutil
@@ -123,6 +124,22 @@ class PostgresServer:
         self._server.stop()
         self._server.ensure_postgres_running()
         self._admin = psycopg.connect(self._server.get_uri(), autocommit=True)
+
+    def pause(self) -> None:
+        """Let it stand still, with all its processes: connections stay open, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        from tests.processes import descendants  # only now: it takes things from here
+
+        postmaster = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        for pid in (postmaster, *descendants(postmaster)):
+            with contextlib.suppress(ProcessLookupError):  # a connection's process that has just ended
+                os.kill(pid, number)
 
     def stop(self) -> None:
         """Stop the server and remove its files."""

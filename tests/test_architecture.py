@@ -128,7 +128,7 @@ def test_only_the_queue_knows_redis_and_rq_and_only_the_store_knows_drivers() ->
     owners = {
         "rq": {"workers.queue", "workers.main"},
         "sqlite3": {"schema.store.database"},
-        "psycopg": set(),
+        "psycopg": {"schema.store.bounded_connection"},
         "alembic": {"schema.migrate"},
     }
     for path in sources("schema", "webhook", "workers"):

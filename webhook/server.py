@@ -26,6 +26,7 @@ BODY_SECONDS_MAX = 5.0  # Zoom's arrive with the headers, and Zoom waits 3 s for
 SMALL_BYTES_MAX = 64 * 1024  # bodies up to here are not counted: all connections together cannot hold much of them
 HELD_BYTES_MAX = 256 * 1024 * 1024  # of larger bodies that are not complete
 _CLOSE = [("connection", "close"), ("content-type", "text/plain; charset=utf-8")]
+PROBES = frozenset({"/healthz", "/readyz"})  # have a thread of their own, for when all others wait for a database
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -60,6 +61,7 @@ class Front:
         self._desk = desk
         self._intake_path = intake_path
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
+        self._probes = ThreadPoolExecutor(1, thread_name_prefix="probe")
         self._held_bytes = 0
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -71,6 +73,7 @@ class Front:
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Called by granian after the last request."""
         self._pool.shutdown(wait=False)
+        self._probes.shutdown(wait=False)
         if self._desk is not None:
             self._desk.close()
 
@@ -85,7 +88,8 @@ class Front:
             answer = await self._take(self._intake, scope.headers, body)
             protocol.response_bytes(int(answer.status[:3]), list(answer.headers), answer.body)
             return
-        status, headers, chunks = await self._loop.run_in_executor(self._pool, self._call, environ_of(scope, body))
+        pool = self._probes if scope.path in PROBES else self._pool
+        status, headers, chunks = await self._loop.run_in_executor(pool, self._call, environ_of(scope, body))
         if isinstance(chunks, bytes):
             protocol.response_bytes(status, headers, chunks)
         else:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from schema.settings import ConfigurationError, normalise_database_url, without_password
+from schema.store.bounded_connection import bound_answers
 
 WRITE_WAIT_SECONDS_MAX = 2.0
 """How long a writer waits for another one; an answer to Zoom has to be out within 3 s."""
@@ -128,9 +129,12 @@ def _postgres_engine(url: URL, durable: bool, statement_seconds: float | None) -
         "options": " ".join([url.query.get("options", ""), *options]).strip(),  # type: ignore[list-item]
         "keepalives_idle": 30,
     }
-    return create_engine(
+    engine = create_engine(
         url.difference_update_query(["options"]), connect_args=connect_args, pool_pre_ping=False, pool_size=8
     )
+    if statement_seconds is not None:
+        bound_answers(engine, statement_seconds)
+    return engine
 
 
 def _sqlite_engine(url: URL, durable: bool, *, read_only: bool) -> Engine:

@@ -106,6 +106,9 @@ def look_at_address(settings: Settings) -> Finding:
     if settings.public_url is None:
         if not settings.zoom_secrets and settings.is_loopback:
             return Finding("address", OK, f"{settings.base_url}, this machine only, which is what a demo wants")
+        if settings.trusted_proxies:
+            says = f"the links of `joinlog link` lead to {settings.base_url}, and not to the reverse proxy"
+            return Finding("address", WARN, says, "set PUBLIC_URL=https://...")
         return Finding(
             "address",
             WARN,
@@ -114,13 +117,6 @@ def look_at_address(settings: Settings) -> Finding:
         )
     if not settings.public_url.startswith("https://"):
         return Finding("address", FAIL, "PUBLIC_URL is not https, and Zoom posts to nothing else", "set https://...")
-    if settings.trusted_proxies == 0:
-        return Finding(
-            "address",
-            WARN,
-            f"{settings.public_url}, but no reverse proxy is believed",
-            "set TRUSTED_PROXIES=1 if one stands in front and sets X-Forwarded-For and X-Forwarded-Proto",
-        )
     return Finding("address", OK, settings.public_url)
 
 

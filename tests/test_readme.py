@@ -20,8 +20,8 @@ README = (ROOT / "README.md").read_text()
 
 
 def example(name: str) -> str:
-    """The shell block behind `<!-- example: name -->`."""
-    found = re.search(rf"<!-- example: {name} -->\n```sh\n(.*?)```", README, re.DOTALL)
+    """The block behind `<!-- example: name -->`."""
+    found = re.search(rf"<!-- example: {name} -->\n```\w*\n(.*?)```", README, re.DOTALL)
     assert found is not None
     return found[1]
 

@@ -85,7 +85,7 @@ class Settings(BaseSettings):
             return tuple(reversed(keys))
         if not self.is_loopback:
             raise ConfigurationError(
-                f"SECRET_KEY is not set, and the server listens on {self.host}, which others can reach. "
+                f"SECRET_KEY is not set, and others can reach the server ({self._how_reached}). "
                 "Set it to a long random text, the same for every process: "
                 "export SECRET_KEY=\"$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')\""
             )
@@ -94,7 +94,14 @@ class Settings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         """True while nobody but this machine is meant to reach the server."""
-        return self.host in LOOPBACK_HOSTS and self.public_url is None
+        return self.host in LOOPBACK_HOSTS and self.public_url is None and self.trusted_proxies == 0
+
+    @property
+    def _how_reached(self) -> str:
+        """Which setting says that others can."""
+        if self.host not in LOOPBACK_HOSTS:
+            return f"HOST={self.host}"
+        return f"PUBLIC_URL={self.public_url}" if self.public_url else f"TRUSTED_PROXIES={self.trusted_proxies}"
 
     @property
     def base_url(self) -> str:

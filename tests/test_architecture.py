@@ -129,7 +129,7 @@ def test_only_the_queue_knows_redis_and_rq_and_only_the_store_knows_drivers() ->
     owners = {
         "rq": {"workers.queue", "workers.main"},
         "sqlite3": {"schema.store.engines", "schema.store.dialect"},
-        "psycopg": {"schema.store.dialect"},
+        "psycopg": {"schema.store.dialect", "schema.store.bounded_connection"},
         "alembic": {"schema.migrate"},
     }
     for path in sources("schema", "webhook", "workers"):

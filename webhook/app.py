@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, request
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from schema.logs import configure_logs
 from schema.settings import ConfigurationError, Settings, read_settings
@@ -68,6 +69,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         answer = intake.answer(request.environ)
         return Response(answer.body or b"", status=answer.status, headers=list(answer.headers))
 
+    if settings.trusted_proxies:  # each adds its line to these headers; what a client has sent stands before them
+        count = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
     app.wsgi_app = ShortWay(app.wsgi_app, intake)  # type: ignore[method-assign]
     return app
 

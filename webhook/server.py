@@ -31,6 +31,7 @@ HELD_BYTES_MAX = 256 * 1024 * 1024  # of larger bodies that are not complete
 STREAMS_MAX = 4  # as many as exports at once; they have threads of their own, for a slow reader must hold up no page
 READER_SECONDS_MAX = 30.0  # whoever takes nothing of a streamed answer for so long is cut off
 _CLOSE = [("connection", "close"), ("content-type", "text/plain; charset=utf-8")]
+PROBES = frozenset({"/healthz", "/readyz"})  # have a thread of their own, for when all others wait for a database
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 Headers = list[tuple[str, str]]
@@ -67,6 +68,7 @@ class Front:
         self._intake_path = intake_path
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
         self._streams = ThreadPoolExecutor(STREAMS_MAX, thread_name_prefix="stream")
+        self._probes = ThreadPoolExecutor(1, thread_name_prefix="probe")
         self._held_bytes = 0
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -79,6 +81,7 @@ class Front:
         """Called by granian after the last request."""
         self._pool.shutdown(wait=False)
         self._streams.shutdown(wait=False)
+        self._probes.shutdown(wait=False)
         if self._desk is not None:
             self._desk.close()
 
@@ -93,8 +96,9 @@ class Front:
             answer = await self._take(self._intake, scope.headers, body)
             protocol.response_bytes(int(answer.status[:3]), list(answer.headers), answer.body)
             return
+        pool = self._probes if scope.path in PROBES else self._pool
         context, environ = copy_context(), environ_of(scope, body)  # all of one answer happens in one context
-        status, headers, chunks = await self._loop.run_in_executor(self._pool, lambda: context.run(self._call, environ))
+        status, headers, chunks = await self._loop.run_in_executor(pool, lambda: context.run(self._call, environ))
         if isinstance(chunks, bytes):
             protocol.response_bytes(status, headers, chunks)
             return

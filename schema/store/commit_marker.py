@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
 from schema.store.database import Database
+from schema.store.engines import make_private
 
 
 class CommitMarker:
@@ -34,6 +35,7 @@ class CommitMarker:
                 self._engine = create_engine(
                     self._database.url, poolclass=StaticPool, connect_args={"check_same_thread": False}
                 )
+                make_private(self._engine)
                 self._connection = self._engine.connect()
             return str(self._connection.exec_driver_sql(marker).scalar_one())
 

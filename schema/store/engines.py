@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
+
+from schema.store.bounded_connection import bound_answers
 
 WRITE_WAIT_SECONDS_MAX = 2.0
 """How long a writer waits for another one; an answer to Zoom has to be out within 3 s."""
@@ -34,17 +38,21 @@ def open_postgres(url: URL, durable: bool, statement_seconds: float | None) -> E
         "options": " ".join([url.query.get("options", ""), *options]).strip(),  # type: ignore[list-item]
         "keepalives_idle": 30,
     }
-    return create_engine(
+    engine = create_engine(
         url.difference_update_query(["options"]),
         connect_args=connect_args,
         pool_pre_ping=False,
         pool_size=POOL_CONNECTIONS,
     )
+    if statement_seconds is not None:
+        bound_answers(engine, statement_seconds)
+    return engine
 
 
 def open_sqlite(url: URL, durable: bool, *, read_only: bool) -> Engine:
     """An engine for a SQLite file: writers begin by taking the write lock, readers cannot write."""
     engine = create_engine(url, connect_args={"timeout": 0.0, "check_same_thread": False}, pool_size=POOL_CONNECTIONS)
+    make_private(engine)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -71,6 +79,16 @@ def open_sqlite(url: URL, durable: bool, *, read_only: bool) -> Engine:
                 raise OperationalError("BEGIN IMMEDIATE", None, error) from error
 
     return engine
+
+
+def make_private(engine: Engine) -> None:
+    """Have a SQLite file that is not there yet made readable by its owner only; its WAL and index follow its mode."""
+
+    @event.listens_for(engine, "do_connect")
+    def make_file(*_: object) -> None:
+        path = (engine.url.database or "").removeprefix("file:")
+        with suppress(OSError):  # it exists, or SQLite is going to say why it cannot
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def begin_by(connection: sqlite3.Connection, deadline: float, statement: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from schema.change import Change, Operation, RowChange
 from schema.rows import KEY_COLUMNS, ROW_TYPES, STAMPED, Leave, Participant, Row, StatusEntry, key_of
 from schema.settings import ConfigurationError
 from schema.store.codec import kinds_of
+from schema.store.commit_marker import CommitMarker
 from schema.store.database import Database, is_infrastructure_failure
 from schema.store.dialect import read_url, utc_moment, utc_text
 from schema.store.load import read_rows
@@ -40,6 +42,51 @@ def write(connection: Connection, *rows: Participant, only_new: bool = False) ->
 
 def read(connection: Connection, by: tuple[str, ...], *keys: tuple[Any, ...]) -> list[Participant]:
     return read_rows(connection, "participant", by, keys)
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix", ["", "file:"])
+def test_a_new_sqlite_file_its_wal_and_its_index_are_for_their_owner_only(tmp_path: Path, prefix: str) -> None:
+    path = tmp_path / "new.db"
+    database = Database(f"sqlite:///{prefix}{path}{'?uri=true' if prefix else ''}")
+    try:
+        with database.write() as connection:
+            connection.exec_driver_sql("CREATE TABLE one (id INTEGER)")
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    finally:
+        database.close()
+    assert modes == {"new.db": 0o600, "new.db-wal": 0o600, "new.db-shm": 0o600}
+
+
+def test_whoever_looks_first_makes_the_sqlite_file_as_private(tmp_path: Path) -> None:
+    for number, look in enumerate((_read_one, _read_marker)):
+        database = Database(f"sqlite:///{tmp_path}/{number}.db")
+        look(database)
+        database.close()
+        assert stat.S_IMODE((tmp_path / f"{number}.db").stat().st_mode) == 0o600
+
+
+def _read_one(database: Database) -> None:
+    with database.read() as connection:
+        connection.exec_driver_sql("SELECT 1")
+
+
+def _read_marker(database: Database) -> None:
+    marker = CommitMarker(database)
+    marker.read()
+    marker.close()
+
+
+def test_a_sqlite_file_that_its_owner_opened_to_a_group_stays_open(tmp_path: Path) -> None:
+    path = tmp_path / "shared.db"
+    path.touch()
+    path.chmod(0o640)
+    database = Database(f"sqlite:///{path}")
+    _read_one(database)
+    database.close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 # --- rows -------------------------------------------------------------------------------------------------------

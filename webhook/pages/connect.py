@@ -10,7 +10,7 @@ from schema.settings import Settings
 from schema.store.database import Database
 from schema.store.health import read_validations
 from schema.store.inbox_search import read_last_received
-from webhook.access import whole_only
+from webhook.access import Guard, whole_only
 from workers.core.projection import PROJECTIONS
 
 WEBHOOK_PATH = "/webhook"
@@ -30,6 +30,7 @@ def connect() -> str:
     """The page; its tick refreshes by itself."""
     parts = current_app.extensions["joinlog"]
     settings: Settings = parts["settings"]
+    guard: Guard = parts["guard"]
     database: Database = parts["database"]
     with database.read() as connection:
         validations = read_validations(connection)
@@ -37,7 +38,7 @@ def connect() -> str:
     known = {
         "validated_at": validations[0][1] if validations else None,
         "last_received_at": last,
-        "endpoint": f"{settings.base_url}{WEBHOOK_PATH}",
+        "endpoint": f"{guard.own_url()}{WEBHOOK_PATH}",
         "is_loopback": settings.is_loopback,
     }
     if "HX-Request" in request.headers:

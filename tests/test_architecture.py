@@ -18,8 +18,8 @@ OURS = ("schema", "webhook", "workers", "joinlog")
 WORLDLY = {"flask", "redis", "rq", "sqlalchemy", "sqlmodel", "psycopg", "sqlite3", "alembic", "granian", "socket",
            "httpx", "requests", "urllib", "subprocess"}  # fmt: skip
 PURE = (
-    "schema.zoom", "schema.states", "schema.reserved", "schema.own_events", "webhook.signature", "webhook.tokens",
-    "workers.core",
+    "schema.zoom", "schema.states", "schema.log_kinds", "schema.reserved", "schema.own_events",
+    "webhook.signature", "webhook.tokens", "workers.core",
     "joinlog.fakezoom.world", "joinlog.fakezoom.delivery", "joinlog.fakezoom.mix", "joinlog.fakezoom.truth",
     "joinlog.fakezoom.live_events", "joinlog.fakezoom.payloads",
 )  # fmt: skip

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection
 
+from schema.log_kinds import LogKind
 from schema.store.rows import delete_rows, key_of, read_rows, write_rows
 from schema.store.tables import Vote, read_instances_of, read_votes
 from workers.core.linking import Decision, MeetingFacts, RanInstance, Seen, Voter, Word, link_instances
@@ -240,7 +241,7 @@ def _line_row(key: Key, row: Row, link: Row, now: datetime, place: int) -> Row:
         "line_id": f"link:{key[1]}:{microseconds}",
         "seq": microseconds + place,
         "event_ts": now,
-        "kind": "link",
+        "kind": LogKind.LINK.value,
         "meeting_id": row.get("meeting_id"),
         "uuid": key[1],
         "occurrence_id": link["occurrence_id"],

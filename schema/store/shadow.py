@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from schema.log_kinds import LogKind
 from schema.store.database import Database
 from schema.store.inbox import DRAIN_LOCK, LOCK_SPACE, Claimed, claimed_from
 from schema.store.rows import is_postgres, moment_parameter
@@ -104,9 +105,9 @@ def take_over_links(connection: Connection) -> None:
     """Decisions of the past stay in the log as they were made; those made during the rebuild are not news."""
     live, shadow = _live(connection), _shadow(connection)
     columns = _columns("join_log")
-    connection.exec_driver_sql(f"DELETE FROM {shadow}.join_log WHERE kind = 'link'")
+    connection.exec_driver_sql(f"DELETE FROM {shadow}.join_log WHERE kind = '{LogKind.LINK}'")
     connection.exec_driver_sql(
-        f"INSERT INTO {shadow}.join_log ({columns}) SELECT {columns} FROM {live}.join_log WHERE kind = 'link'"
+        f"INSERT INTO {shadow}.join_log ({columns}) SELECT {columns} FROM {live}.join_log WHERE kind = '{LogKind.LINK}'"
     )
 
 

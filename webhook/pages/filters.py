@@ -11,15 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote, urlencode
 
+from schema.log_kinds import LogKind
 from schema.store.join_log import Line
 
 SEARCH_HEADER = "X-Joinlog-Search"  # percent-encoded UTF-8: headers are Latin-1
 SEARCH_CHARACTERS_MAX = 200
 VALUES_MAX = 50
-KINDS = (
-    "joined", "left", "started", "ended", "registered", "approved", "denied", "cancelled", "scheduled",
-    "rescheduled", "deleted", "recovered", "converted", "bound", "role", "link",
-)  # fmt: skip
 
 
 class Occurrence(NamedTuple):
@@ -97,7 +94,7 @@ def read_filters(values: Mapping[str, Sequence[str]], search: str = "", only_mee
     return Filters(
         meetings if only_meeting is None else (only_meeting,),
         tuple(sorted(occurrences)),
-        tuple(kind for kind in KINDS if kind in values.get("kind", ())),
+        tuple(kind.value for kind in LogKind if kind in values.get("kind", ())),
         tuple(sorted(set(values.get("person", ())[:VALUES_MAX]))),
         words_of(search),
     )

@@ -16,20 +16,15 @@ from urllib.parse import quote, urlencode
 from flask import Flask, Response, abort, g, request
 from markupsafe import Markup, escape
 
+from schema.log_kinds import LOG_KINDS
 from schema.store.join_log import Line
-from webhook.pages.filters import KINDS, Filters
+from webhook.pages.filters import Filters
 from webhook.pages.fragments import Fragment
 from webhook.tokens import Role, Tokens
 from workers.core.ignored import IGNORED
 from workers.core.projection import PROJECTIONS
 
 NO_ACCOUNT = "-"  # how a URL names the account of events that named none
-KIND_WORDS = {
-    "joined": "joined", "left": "left", "started": "started", "ended": "ended", "registered": "registered",
-    "approved": "approved", "denied": "denied", "cancelled": "cancelled", "scheduled": "scheduled",
-    "rescheduled": "moved", "deleted": "deleted", "recovered": "recovered", "converted": "converted",
-    "bound": "phone bound", "role": "new role", "link": "link",
-}  # fmt: skip
 STATE_WORDS = {
     "confirmed": "an operator or Zoom said so, or there is only one it can be",
     "observed": "people registered for just that date were in it",
@@ -157,7 +152,8 @@ def filter_words(name: str, value: str, lines: Sequence[Line]) -> str | Markup:
         starts = (line.scheduled_start for line in lines if line.occurrence_id == wanted)
         start = next((start for start in starts if start), None)
         return moment(start, "day") if start else wanted
-    return KIND_WORDS.get(value, value)
+    kind = LOG_KINDS.get(value)
+    return kind.label if kind else value
 
 
 def named(text: str, starts: Mapping[str, datetime | None]) -> Markup:
@@ -208,8 +204,8 @@ def prepare_templates(app: Flask, tokens: Tokens) -> None:
         return f"/static/{name}?v={_version(Path(app.static_folder or '') / name)}"
 
     known: dict[str, Any] = {
-        "meeting_url": meeting_url, "instance_url": instance_url, "person_token": person, "KIND_WORDS": KIND_WORDS,
-        "STATE_WORDS": STATE_WORDS, "KINDS": KINDS, "without": without, "with_before": with_before, "asset": asset,
+        "meeting_url": meeting_url, "instance_url": instance_url, "person_token": person, "LOG_KINDS": LOG_KINDS,
+        "STATE_WORDS": STATE_WORDS, "without": without, "with_before": with_before, "asset": asset,
         "filter_words": filter_words, "named": named, "apart": apart, "EVENT_TYPES": sorted({*PROJECTIONS, *IGNORED}),
     }  # fmt: skip
     app.jinja_env.globals.update(known)

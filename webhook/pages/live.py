@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 from flask import Blueprint, Response, current_app, render_template, request
 from markupsafe import Markup
 
+from schema.log_kinds import LOG_KINDS
 from schema.store.database import Database
 from schema.store.join_log import Line
 from schema.store.live import (
@@ -146,12 +147,12 @@ def remembered_rows() -> Rows:
 
 
 def rest_of(rest: Sequence[Line]) -> dict[str, Any] | None:
-    """What is counted instead of shown: how many of which kind, and where to find them."""
+    """What is counted instead of shown: how many of which kind, by its label, and where to find them."""
     if not rest:
         return None
     newest = max(rest, key=lambda line: (line.seq, line.line_id))
     moments = [line.event_ts for line in rest if line.event_ts is not None]
-    counted = Counter(line.kind or "other" for line in rest)
+    counted = Counter(_label(line) for line in rest)
     return {
         "count": len(rest),
         "kinds": counted.most_common(),
@@ -159,6 +160,11 @@ def rest_of(rest: Sequence[Line]) -> dict[str, Any] | None:
         "from": iso(min(moments)) if moments else None,
         "to": iso(max(moments)) if moments else None,
     }
+
+
+def _label(line: Line) -> str:
+    kind = LOG_KINDS.get(line.kind or "")
+    return kind.label if kind else line.kind or "other"
 
 
 def panel_of(filters: Filters) -> Fragment:

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from schema.log_kinds import LogKind
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
 from schema.zoom.payloads import (
     Number,
@@ -86,7 +87,7 @@ def meeting_created(event: Event) -> Facts:
     yield _meeting(event, event.at_ms, kind=event.kind)
     yield from _listed(event, event.at_ms, event.zoom_object.occurrences)
     yield from _single_session(event, event.at_ms)
-    yield _line(event, "scheduled")
+    yield _line(event, LogKind.SCHEDULED)
 
 
 def meeting_updated(event: Event) -> Facts:
@@ -104,7 +105,7 @@ def meeting_updated(event: Event) -> Facts:
         yield from _changed(event, at_ms, occurrences, old)
         if not is_of_one_date:
             yield from _single_session(event, at_ms)
-    yield _line(event, "rescheduled")
+    yield _line(event, LogKind.RESCHEDULED)
 
 
 def meeting_deleted(event: Event) -> Facts:
@@ -114,7 +115,7 @@ def meeting_deleted(event: Event) -> Facts:
     else:
         yield _meeting(event, event.at_ms, kind=event.kind, deleted_at=event.at)
         yield _statement(event, event.at_ms, "deleted", EVERY_OCCURRENCE)
-    yield _line(event, "deleted")
+    yield _line(event, LogKind.DELETED)
 
 
 def meeting_recovered(event: Event) -> Facts:
@@ -124,19 +125,19 @@ def meeting_recovered(event: Event) -> Facts:
     else:
         yield _meeting(event, event.at_ms, kind=event.kind, deleted_at=CLEARED)
         yield _statement(event, event.at_ms, "recovered", EVERY_OCCURRENCE)
-    yield _line(event, "recovered")
+    yield _line(event, LogKind.RECOVERED)
 
 
 def converted_to_meeting(event: Event) -> Facts:
     """The id stays, kind and type change."""
     yield _meeting(event, event.at_ms, kind="meeting")
-    yield _line(event, "converted", detail="to a meeting")
+    yield _line(event, LogKind.CONVERTED, detail="to a meeting")
 
 
 def converted_to_webinar(event: Event) -> Facts:
     """The id stays, kind and type change."""
     yield _meeting(event, event.at_ms, kind="webinar")
-    yield _line(event, "converted", detail="to a webinar")
+    yield _line(event, LogKind.CONVERTED, detail="to a webinar")
 
 
 # --- who signed up ----------------------------------------------------------------------------------------------
@@ -145,22 +146,22 @@ def converted_to_webinar(event: Event) -> Facts:
 def registration_created(event: Event) -> Facts:
     """Somebody signed up; `status` says whether a host has yet to approve."""
     status = (event.zoom_object.registrant or RegistrantPart()).status
-    yield from _registration(event, "pending" if status == "pending" else "approved", "registered")
+    yield from _registration(event, "pending" if status == "pending" else "approved", LogKind.REGISTERED)
 
 
 def registration_approved(event: Event) -> Facts:
     """A host let them in."""
-    yield from _registration(event, "approved", "approved")
+    yield from _registration(event, "approved", LogKind.APPROVED)
 
 
 def registration_denied(event: Event) -> Facts:
     """A host did not let them in."""
-    yield from _registration(event, "denied", "denied")
+    yield from _registration(event, "denied", LogKind.DENIED)
 
 
 def registration_cancelled(event: Event) -> Facts:
     """For the dates it names, or for all."""
-    yield from _registration(event, "cancelled", "cancelled")
+    yield from _registration(event, "cancelled", LogKind.CANCELLED)
 
 
 # --- what ran ---------------------------------------------------------------------------------------------------
@@ -174,7 +175,7 @@ def instance_started(event: Event) -> Facts:
     yield _live_meeting(event, event.at_ms)
     yield from _instance(event, observed_start=event.at, first_seen_at=event.at)
     yield from _stated_link(event)
-    yield _line(event, "started", uuid=event.uuid)
+    yield _line(event, LogKind.STARTED, uuid=event.uuid)
 
 
 def instance_ended(event: Event) -> Facts:
@@ -185,7 +186,7 @@ def instance_ended(event: Event) -> Facts:
         event, first_seen_at=ended_at, ended_at=ended_at, is_practice=bool(event.zoom_object.practice_session)
     )
     yield from _stated_link(event)
-    yield _line(event, "ended", uuid=event.uuid)
+    yield _line(event, LogKind.ENDED, uuid=event.uuid)
 
 
 # --- who came ---------------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ def participant_joined(event: Event) -> Facts:
     participant = _participant(event)
     joined_at = read_moment(participant.join_time) or event.at
     yield from _presence(event, joined_at, joins=as_union(to_milliseconds(joined_at)))
-    yield _participant_line(event, "joined")
+    yield _participant_line(event, LogKind.JOINED)
 
 
 def participant_left(event: Event) -> Facts:
@@ -205,7 +206,7 @@ def participant_left(event: Event) -> Facts:
     left_at = read_moment(participant.leave_time) or event.at
     reason = read_leave_reason(participant.leave_reason, participant.user_name)
     yield from _presence(event, left_at, leaves=as_union([to_milliseconds(left_at), reason or ""]))
-    yield _participant_line(event, "left", detail=reason)
+    yield _participant_line(event, LogKind.LEFT, detail=reason)
 
 
 def participant_bound(event: Event) -> Facts:
@@ -213,14 +214,14 @@ def participant_bound(event: Event) -> Facts:
     participant = _participant(event)
     other = read_text(participant.bind_user_id) or read_text(participant.bind_participant_uuid)
     yield from _presence(event, event.at, bound_to=other)
-    yield _participant_line(event, "bound")
+    yield _participant_line(event, LogKind.BOUND)
 
 
 def participant_role_changed(event: Event) -> Facts:
     """Somebody became host, co-host or attendee."""
     role = read_text(_participant(event).new_role)
     yield from _presence(event, event.at, role=role)
-    yield _participant_line(event, "role", detail=role)
+    yield _participant_line(event, LogKind.ROLE, detail=role)
 
 
 # --- the account, and Joinlog's own events ----------------------------------------------------------------------
@@ -394,7 +395,7 @@ def _statement(
     return Fact("occurrence_history", key, values, at_ms)
 
 
-def _registration(event: Event, status: str, kind: str) -> Facts:
+def _registration(event: Event, status: str, kind: LogKind) -> Facts:
     told = event.zoom_object
     registrant = told.registrant
     if registrant is None:
@@ -410,7 +411,7 @@ def _registration(event: Event, status: str, kind: str) -> Facts:
         "first_name": read_text(registrant.first_name),
         "last_name": read_text(registrant.last_name),
         "custom_questions": json.dumps(questions, ensure_ascii=False) if questions else None,
-        "registered_at": event.at if kind == "registered" else None,
+        "registered_at": event.at if kind is LogKind.REGISTERED else None,
         "history": as_union([event.at_ms, status, occurrence_ids or [EVERY_OCCURRENCE]]),
     }
     yield _meeting(event, MENTION_MS, kind=event.kind)
@@ -534,7 +535,7 @@ def _presence(event: Event, seen_at: datetime, **values: Any) -> Facts:
     yield from _stated_link(event)
 
 
-def _participant_line(event: Event, kind: str, detail: str | None = None) -> Fact:
+def _participant_line(event: Event, kind: LogKind, detail: str | None = None) -> Fact:
     participant = _participant(event)
     return _line(
         event,
@@ -548,12 +549,12 @@ def _participant_line(event: Event, kind: str, detail: str | None = None) -> Fac
     )
 
 
-def _line(event: Event, kind: str, **values: Any) -> Fact:
+def _line(event: Event, kind: LogKind, **values: Any) -> Fact:
     """The event's line in the live join log."""
     values |= {
         "seq": event.seq,
         "event_ts": event.at,
-        "kind": kind,
+        "kind": kind.value,
         "meeting_id": read_whole_number(event.zoom_object.id),
     }
     return Fact("join_log", (event.account_id, event.key), values, event.at_ms)

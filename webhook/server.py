@@ -14,10 +14,13 @@ import itertools
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from webhook.connection import Connection, ReaderGone, connection_from
 from webhook.desk import Desk
 from webhook.group_commit import CommitFailed
 from webhook.intake import BODY_BYTES_MAX, URL_VALIDATION, Answer, Intake, check_request, kept, not_kept
@@ -25,9 +28,12 @@ from webhook.intake import BODY_BYTES_MAX, URL_VALIDATION, Answer, Intake, check
 BODY_SECONDS_MAX = 5.0  # Zoom's arrive with the headers, and Zoom waits 3 s for the answer
 SMALL_BYTES_MAX = 64 * 1024  # bodies up to here are not counted: all connections together cannot hold much of them
 HELD_BYTES_MAX = 256 * 1024 * 1024  # of larger bodies that are not complete
+STREAMS_MAX = 4  # as many as exports at once; they have threads of their own, for a slow reader must hold up no page
+READER_SECONDS_MAX = 30.0  # whoever takes nothing of a streamed answer for so long is cut off
 _CLOSE = [("connection", "close"), ("content-type", "text/plain; charset=utf-8")]
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
+Headers = list[tuple[str, str]]
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
@@ -60,6 +66,7 @@ class Front:
         self._desk = desk
         self._intake_path = intake_path
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
+        self._streams = ThreadPoolExecutor(STREAMS_MAX, thread_name_prefix="stream")
         self._held_bytes = 0
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -71,6 +78,7 @@ class Front:
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Called by granian after the last request."""
         self._pool.shutdown(wait=False)
+        self._streams.shutdown(wait=False)
         if self._desk is not None:
             self._desk.close()
 
@@ -85,23 +93,39 @@ class Front:
             answer = await self._take(self._intake, scope.headers, body)
             protocol.response_bytes(int(answer.status[:3]), list(answer.headers), answer.body)
             return
-        status, headers, chunks = await self._loop.run_in_executor(self._pool, self._call, environ_of(scope, body))
+        context, environ = copy_context(), environ_of(scope, body)  # all of one answer happens in one context
+        status, headers, chunks = await self._loop.run_in_executor(self._pool, lambda: context.run(self._call, environ))
         if isinstance(chunks, bytes):
             protocol.response_bytes(status, headers, chunks)
-        else:
-            await self._stream(protocol.response_stream(status, headers), chunks)
+            return
+        begin = partial(protocol.response_stream, status, headers)
+        await self._loop.run_in_executor(self._streams, lambda: context.run(self._stream, scope.client, begin, chunks))
 
-    async def _stream(self, transport: Any, chunks: Iterable[bytes]) -> None:
-        """Send an answer of unknown length as it is made; a reader that goes away ends the making."""
-        iterator = iter(chunks)
+    def _stream(self, client: str, begin: Callable[[], Any], chunks: Iterable[bytes]) -> None:
+        """Send an answer of unknown length as fast as it is read, in one thread from its first chunk to its last."""
+        connection = connection_from(client)
         try:
-            while (chunk := await self._loop.run_in_executor(self._pool, next, iterator, None)) is not None:
-                if chunk:
-                    await transport.send_bytes(chunk)
-        except RuntimeError:  # how granian says that nobody reads any more
+            if connection is not None:
+                self._send_all(connection, begin(), chunks)
+        except ReaderGone:
             return
         finally:
-            await self._loop.run_in_executor(self._pool, _close, chunks)
+            _close(chunks)
+            if connection is not None:
+                connection.close()
+
+    def _send_all(self, connection: Connection, transport: Any, chunks: Iterable[bytes]) -> None:
+        """Send every chunk, or end the connection: nobody shall take a part for the whole."""
+        is_whole = False
+        try:
+            for chunk in chunks:
+                if chunk:
+                    connection.wait_until_writable(READER_SECONDS_MAX)
+                    asyncio.run_coroutine_threadsafe(_send(transport, chunk), self._loop).result(READER_SECONDS_MAX)
+            is_whole = True
+        finally:
+            if not is_whole:
+                connection.cut()
 
     async def _take(self, intake: Intake, headers: Any, body: bytes) -> Answer:
         """Answer a delivery as `Intake.answer` does, but wait for its commit on the event loop."""
@@ -156,8 +180,8 @@ class Front:
             self._held_bytes -= held
         return b"".join(chunks)
 
-    def _call(self, environ: dict[str, Any]) -> tuple[int, list[tuple[str, str]], bytes | Iterable[bytes]]:
-        """Run the application in a thread of the pool; what has no length is left to be streamed."""
+    def _call(self, environ: dict[str, Any]) -> tuple[int, Headers, bytes | Iterable[bytes]]:
+        """Run the application; what has no length is left to be streamed."""
         started: list[tuple[str, list[tuple[str, str]]]] = []
         chunks = self._application(environ, lambda status, headers, _error=None: started.append((status, headers)))
         if not started:  # a generator begins with its first chunk
@@ -169,6 +193,13 @@ class Front:
             return int(status[:3]), headers, b"".join(chunks)
         finally:
             _close(chunks)
+
+
+async def _send(transport: Any, chunk: bytes) -> None:
+    try:
+        await transport.send_bytes(chunk)
+    except RuntimeError:  # how granian says that nobody reads any more
+        raise ReaderGone from None
 
 
 def _begun(chunks: Iterable[bytes]) -> Iterable[bytes]:

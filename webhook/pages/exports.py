@@ -1,6 +1,7 @@
 """Every table as CSV and as JSON: all rows that fit, streamed, whatever their number.
 
-A spreadsheet runs cells that begin with `=`, `+`, `-` or `@`: texts that do get a leading apostrophe.
+Rows are made while they are sent, when the request is over: who may see what is decided before, and handed to them as
+values. A spreadsheet runs cells that begin with `=`, `+`, `-` or `@`: texts that do get a leading apostrophe.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import io
 import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, request, stream_with_context
+from flask import Blueprint, Response, abort, current_app, request
 
+from schema.store.database import Database
 from schema.store.instances import read_stay_rows
 from schema.store.meetings import (
     AttendanceRow,
@@ -33,8 +36,9 @@ from webhook.pages.inbox import COLUMNS as EVENT_COLUMNS
 from webhook.pages.inbox import seek, wanted_events
 from webhook.pages.instance import found_instance
 from webhook.pages.live import reader_of, wanted_filters
+from webhook.tokens import Role
 
-EXPORTS_MAX = 4  # at the same moment: each holds a thread that intake could use
+EXPORTS_MAX = 4  # at the same moment: each holds one of webhook.server.STREAMS_MAX threads
 ROWS_AT_ONCE = 500
 FORMATS = ("csv", "json")
 MEETINGS_AT_ONCE = 500
@@ -64,12 +68,12 @@ def lines(form: str) -> Response:
 @blueprint.get("/meetings.<any(csv, json):form>")
 def meetings(form: str) -> Response:
     """Every meeting."""
-    only = granted().meeting_id
+    only, database = granted().meeting_id, _database()
 
     def rows() -> Iterator[MeetingRow]:
         before: datetime | None = None
         while True:
-            with _database().read() as connection:
+            with database.read() as connection:
                 found = read_meetings(connection, before, MEETINGS_AT_ONCE, only)
             yield from found
             if len(found) < MEETINGS_AT_ONCE:
@@ -103,7 +107,8 @@ def attendance(account: str, meeting_id: int, form: str) -> Response:
     require_meeting(meeting_id)
     with _database().read() as connection:
         rows = read_attendance(connection, read_account(account), meeting_id, request.args.get("occurrence"))
-    shown = (row._replace(email=_shown(row.email), person_id=_person(row.person_id)) for row in rows)
+    role = granted().role
+    shown = (row._replace(email=email_for(role, row.email), person_id=_person(role, row.person_id)) for row in rows)
     return export(f"attendance-{meeting_id}", form, AttendanceRow._fields, shown)
 
 
@@ -113,7 +118,8 @@ def people(account: str, part: str, form: str) -> Response:
     instance = found_instance(account, part)
     with _database().read() as connection:
         rows = read_stay_rows(connection, instance.account_id, instance.uuid)
-    shown = (row._replace(email=_shown(row.email), person_id=_person(row.person_id)) for row in rows)
+    role = granted().role
+    shown = (row._replace(email=email_for(role, row.email), person_id=_person(role, row.person_id)) for row in rows)
     return export("people", form, STAY_COLUMNS, (tuple(getattr(row, c) for c in STAY_COLUMNS) for row in shown))
 
 
@@ -121,22 +127,25 @@ def people(account: str, part: str, form: str) -> Response:
 @operators_only
 def events(form: str) -> Response:
     """The inbox, without bodies."""
-    wanted = wanted_events()
-    found = seek(wanted)
+    found = seek(_database(), wanted_events())
     return export("inbox", form, EVENT_COLUMNS, (tuple(getattr(e, c) for c in EVENT_COLUMNS) for e in found))
 
 
 def export(name: str, form: str, columns: Sequence[str], rows: Rows) -> Response:
-    """Stream rows. 503 when EXPORTS_MAX are running already."""
+    """Stream rows, the first of them made already. 503 when EXPORTS_MAX are running."""
     if form not in FORMATS:
         abort(404)
     if not _running.acquire(blocking=False):
         abort(503, "Other exports are running. Try again in a moment.")
     chunks = as_csv(columns, rows) if form == "csv" else as_json(columns, rows)
+    with ExitStack() as place:
+        place.callback(_running.release)
+        first = next(chunks)  # what fails here can still be said on a page
+        leave = place.pop_all().close
     kind = "text/csv; charset=utf-8" if form == "csv" else "application/json"
-    response = Response(stream_with_context(chunks), content_type=kind)
+    response = Response(chain([first], chunks), content_type=kind)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
-    response.call_on_close(_running.release)
+    response.call_on_close(leave)
     return response
 
 
@@ -179,15 +188,12 @@ def harmless(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(RUNS_IN_SPREADSHEETS) else value
 
 
-def _shown(email: str | None) -> str:
-    return email_for(granted().role, email)
-
-
-def _person(person_id: str | None) -> str | None:
+def _person(role: Role, person_id: str | None) -> str | None:
     """A person's identifier, without the address some of them are."""
     kind, separator, rest = (person_id or "").partition(":")
-    return f"email:{_shown(rest)}" if separator and kind == "email" else person_id
+    return f"email:{email_for(role, rest)}" if separator and kind == "email" else person_id
 
 
-def _database() -> Any:
-    return current_app.extensions["joinlog"]["database"]
+def _database() -> Database:
+    database: Database = current_app.extensions["joinlog"]["database"]
+    return database

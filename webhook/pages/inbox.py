@@ -69,7 +69,9 @@ def inbox() -> str:
     """Events, newest first; a post carries the free text of browsers without JavaScript."""
     search = wanted_events()
     before = request.args.get("before", "")
-    found = find(search, int(before) if before.isascii() and before.isdigit() and len(before) < 19 else INT64_MAX)
+    found = find(
+        _database(), search, int(before) if before.isascii() and before.isdigit() and len(before) < 19 else INT64_MAX
+    )
     if "HX-Request" in request.headers:
         return render_template("events.html", found=found, search=search)
     with _database().read() as connection:
@@ -114,14 +116,14 @@ def replay_dead() -> Response:
     return cast(Response, redirect(f"/inbox?replayed={count}", 303))
 
 
-def find(search: Search, before_id: int, limit: int = PAGE_EVENTS) -> Found:
+def find(database: Database, search: Search, before_id: int, limit: int = PAGE_EVENTS) -> Found:
     """The next older events that fit, as far as they are found in SCAN_SECONDS_MAX."""
     deadline = time.monotonic() + SCAN_SECONDS_MAX
     found: list[InboxLine] = []
     is_exact = not (search.types or search.words)
     step = limit if is_exact else SCAN_EVENTS
     while True:
-        with _database().read() as connection:
+        with database.read() as connection:
             rows = read_events_before(connection, search.wanted, before_id, step, with_body=bool(search.words))
         for line, body in rows:
             before_id = line.id
@@ -135,11 +137,11 @@ def find(search: Search, before_id: int, limit: int = PAGE_EVENTS) -> Found:
             return Found(found, before_id)
 
 
-def seek(search: Search) -> Iterator[InboxLine]:
+def seek(database: Database, search: Search) -> Iterator[InboxLine]:
     """Every event that fits, newest first, read in small transactions."""
     before_id: int | None = INT64_MAX
     while before_id is not None:
-        page = find(search, before_id, SCAN_EVENTS)
+        page = find(database, search, before_id, SCAN_EVENTS)
         yield from page.events
         before_id = page.next
 

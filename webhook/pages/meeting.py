@@ -64,8 +64,9 @@ def meeting(account: str, meeting_id: int) -> str | Response:
         row = read_meeting(connection, account_id, meeting_id)
     if row is None:
         abort(404, "Joinlog has not heard of this meeting.")
-    role = granted().role
-    key = ("meeting", account_id, meeting_id, role)
+    who = granted()
+    own_forms = who if who.decides else None  # a form carries the token of one session, and only operators have forms
+    key = ("meeting", account_id, meeting_id, who.role, own_forms)
     part = fragments.get(key, lambda: _render(row, account_id, meeting_id), GRID_REST_SECONDS)
     if "HX-Request" in request.headers:
         return fragment_answer(part)

@@ -126,7 +126,8 @@ def test_imports_go_one_way(path: Path) -> None:
 
 def test_only_the_queue_knows_redis_and_rq_and_only_the_store_knows_drivers() -> None:
     owners = {
-        "rq": {"workers.queue", "workers.main"},
+        "redis": {"workers.queue", "workers.jobs"},
+        "rq": {"workers.queue", "workers.jobs"},
         "sqlite3": {"schema.store.database"},
         "psycopg": set(),
         "alembic": {"schema.migrate"},
@@ -135,12 +136,8 @@ def test_only_the_queue_knows_redis_and_rq_and_only_the_store_knows_drivers() ->
         if "migrations" in path.parts:
             continue
         for imported in imports_of(path):
-            package = imported.partition(".")[0]
-            allowed = owners.get(package)
-            is_type_only = module_of(path) == "workers.clock"  # names rq.Queue as the type of what it is handed
-            assert allowed is None or module_of(path) in allowed or is_type_only, (
-                f"{module_of(path)} imports {imported}"
-            )
+            allowed = owners.get(imported.partition(".")[0])
+            assert allowed is None or module_of(path) in allowed, f"{module_of(path)} imports {imported}"
 
 
 def test_whatever_an_event_can_do_wrong_ends_in_exactly_one_place() -> None:

@@ -18,11 +18,12 @@ from http import HTTPStatus
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, abort, current_app, g, redirect, render_template, request
+from flask import Blueprint, Flask, Response, abort, g, redirect, render_template, request
 
 from schema.settings import Settings
 from schema.store.database import Database
 from schema.store.page_links import read_revoked_links
+from webhook.parts import parts
 from webhook.tokens import AccessRefused, Pass, Refusal, Tokens
 
 REVOCATION_SECONDS_MAX = 1.0  # how long a link that was called back may still open pages
@@ -77,10 +78,8 @@ class Guard:
         return origin is not None and urlsplit(origin).netloc in {request.host, *self.own_places}
 
 
-def guard_pages(app: Flask, settings: Settings, database: Database) -> None:
+def guard_pages(app: Flask, guard: Guard) -> None:
     """Put the guard in front of everything Flask answers."""
-    guard = Guard(settings, database)
-    app.extensions["joinlog"]["guard"] = guard
     app.register_blueprint(blueprint)
 
     @app.before_request
@@ -149,7 +148,7 @@ def enter() -> str:
 @blueprint.post("/enter")
 def exchange() -> Response:
     """Exchange a link for a cookie."""
-    guard: Guard = current_app.extensions["joinlog"]["guard"]
+    guard = parts().guard
     if not guard.is_own_place(request.headers.get("Origin")):
         abort(HTTPStatus.FORBIDDEN, "This form was not sent from here.")
     now = datetime.now(UTC)
@@ -175,7 +174,7 @@ def exchange() -> Response:
 @blueprint.post("/leave")
 def leave() -> Response:
     """Forget the cookie of this browser."""
-    guard: Guard = current_app.extensions["joinlog"]["guard"]
+    guard = parts().guard
     answer = cast(Response, redirect("/enter", HTTPStatus.SEE_OTHER))
     answer.delete_cookie(guard.cookie, secure=guard.is_secure, httponly=True, samesite="Lax")
     return answer

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from schema.revision import applied_revision, newest_revision
 from schema.store.database import Database
+from webhook.parts import parts
 
 blueprint = Blueprint("health", __name__)
 
@@ -20,8 +21,7 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 def readyz() -> Response:
     """200 when the database is reachable and migrated; 503 and which of the two is not. Redis may be down."""
-    database: Database = current_app.extensions["joinlog"]["database"]
-    missing = what_is_missing(database)
+    missing = what_is_missing(parts().database)
     return _text("ready\n") if missing is None else _text(f"{missing}\n", 503)
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flask import Blueprint, current_app, render_template, request
+from flask import Blueprint, render_template, request
 
-from schema.settings import Settings
-from schema.store.database import Database
 from schema.store.health import read_validations
 from schema.store.inbox_search import read_last_received
 from webhook.access import whole_only
+from webhook.intake import WEBHOOK_PATH
+from webhook.parts import parts
 from workers.core.projection import PROJECTIONS
 
-WEBHOOK_PATH = "/webhook"
 OWN_PREFIX = "joinlog."
 GROUP_WORDS = {"webinar": "Webinars", "meeting": "Meetings", "": "The app itself"}
 NEEDED = (
@@ -28,10 +27,8 @@ blueprint = Blueprint("connect", __name__)
 @whole_only
 def connect() -> str:
     """The page; its tick refreshes by itself."""
-    parts = current_app.extensions["joinlog"]
-    settings: Settings = parts["settings"]
-    database: Database = parts["database"]
-    with database.read() as connection:
+    settings = parts().settings
+    with parts().database.read() as connection:
         validations = read_validations(connection)
         last = read_last_received(connection)
     known = {

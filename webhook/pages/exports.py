@@ -16,9 +16,8 @@ from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, request
+from flask import Blueprint, Response, abort, request
 
-from schema.store.database import Database
 from schema.store.instances import read_stay_rows
 from schema.store.meetings import (
     AttendanceRow,
@@ -36,9 +35,10 @@ from webhook.pages.inbox import COLUMNS as EVENT_COLUMNS
 from webhook.pages.inbox import seek, wanted_events
 from webhook.pages.instance import found_instance
 from webhook.pages.live import reader_of, wanted_filters
+from webhook.parts import parts
 from webhook.tokens import Role
 
-EXPORTS_MAX = 4  # at the same moment: each holds one of webhook.server.STREAMS_MAX threads
+EXPORTS_MAX = 4  # at the same moment: each holds one of webhook.wsgi.STREAMS_MAX threads
 ROWS_AT_ONCE = 500
 FORMATS = ("csv", "json")
 MEETINGS_AT_ONCE = 500
@@ -68,7 +68,7 @@ def lines(form: str) -> Response:
 @blueprint.get("/meetings.<any(csv, json):form>")
 def meetings(form: str) -> Response:
     """Every meeting."""
-    only, database = granted().meeting_id, _database()
+    only, database = granted().meeting_id, parts().database
 
     def rows() -> Iterator[MeetingRow]:
         before: datetime | None = None
@@ -87,7 +87,7 @@ def meetings(form: str) -> Response:
 def occurrences(account: str, meeting_id: int, form: str) -> Response:
     """The occurrences of a meeting with their numbers."""
     require_meeting(meeting_id)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         rows = read_occurrences(connection, read_account(account), meeting_id)
     return export(f"occurrences-{meeting_id}", form, OccurrenceRow._fields, rows)
 
@@ -96,7 +96,7 @@ def occurrences(account: str, meeting_id: int, form: str) -> Response:
 def instances(account: str, meeting_id: int, form: str) -> Response:
     """The instances of a meeting with their links."""
     require_meeting(meeting_id)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         rows = read_instances(connection, read_account(account), meeting_id)
     return export(f"instances-{meeting_id}", form, InstanceRow._fields, rows)
 
@@ -105,7 +105,7 @@ def instances(account: str, meeting_id: int, form: str) -> Response:
 def attendance(account: str, meeting_id: int, form: str) -> Response:
     """Who came to an occurrence (`?occurrence=`), or to each."""
     require_meeting(meeting_id)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         rows = read_attendance(connection, read_account(account), meeting_id, request.args.get("occurrence"))
     role = granted().role
     shown = (row._replace(email=email_for(role, row.email), person_id=_person(role, row.person_id)) for row in rows)
@@ -116,7 +116,7 @@ def attendance(account: str, meeting_id: int, form: str) -> Response:
 def people(account: str, part: str, form: str) -> Response:
     """Every stay in an instance."""
     instance = found_instance(account, part)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         rows = read_stay_rows(connection, instance.account_id, instance.uuid)
     role = granted().role
     shown = (row._replace(email=email_for(role, row.email), person_id=_person(role, row.person_id)) for row in rows)
@@ -127,7 +127,7 @@ def people(account: str, part: str, form: str) -> Response:
 @operators_only
 def events(form: str) -> Response:
     """The inbox, without bodies."""
-    found = seek(_database(), wanted_events())
+    found = seek(parts().database, wanted_events())
     return export("inbox", form, EVENT_COLUMNS, (tuple(getattr(e, c) for c in EVENT_COLUMNS) for e in found))
 
 
@@ -192,8 +192,3 @@ def _person(role: Role, person_id: str | None) -> str | None:
     """A person's identifier, without the address some of them are."""
     kind, separator, rest = (person_id or "").partition(":")
     return f"email:{email_for(role, rest)}" if separator and kind == "email" else person_id
-
-
-def _database() -> Database:
-    database: Database = current_app.extensions["joinlog"]["database"]
-    return database

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple, cast
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
+from flask import Blueprint, Response, abort, redirect, render_template, request
 
 from schema.states import EventState
 from schema.store.database import Database
@@ -17,7 +17,7 @@ from schema.store.join_log import INT64_MAX
 from webhook.access import granted, operators_only, require_meeting, whole_only
 from webhook.pages.filters import SEARCH_HEADER, read_search, words_of
 from webhook.pages.formatting import read_account
-from workers.queue import Doorbell
+from webhook.parts import parts
 
 PAGE_EVENTS = 50
 SCAN_EVENTS = 500
@@ -69,12 +69,11 @@ def inbox() -> str:
     """Events, newest first; a post carries the free text of browsers without JavaScript."""
     search = wanted_events()
     before = request.args.get("before", "")
-    found = find(
-        _database(), search, int(before) if before.isascii() and before.isdigit() and len(before) < 19 else INT64_MAX
-    )
+    is_number = before.isascii() and before.isdigit() and len(before) < 19
+    found = find(parts().database, search, int(before) if is_number else INT64_MAX)
     if "HX-Request" in request.headers:
         return render_template("events.html", found=found, search=search)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         counts = count_states(connection)
     return render_template(
         "inbox.html", found=found, search=search, counts=counts, states=list(EventState), q=request.form.get("q", "")
@@ -84,7 +83,7 @@ def inbox() -> str:
 @blueprint.get("/inbox/<account>/<int:event_id>")
 def event(account: str, event_id: int) -> str:
     """One event whole; its body for operators."""
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         found = [row for row in read_inbox_event(connection, event_id) if row[0].account_id == read_account(account)]
     if not found:
         require_meeting(-1)
@@ -98,7 +97,7 @@ def event(account: str, event_id: int) -> str:
 @operators_only
 def replay_one(account: str, event_id: int) -> Response:
     """Apply one event again."""
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         found = [row for row in read_inbox_event(connection, event_id) if row[0].account_id == read_account(account)]
     if not found:
         abort(404, "No such event.")
@@ -160,15 +159,10 @@ def _set_pending(choice: Choice) -> int:
     deadline = time.monotonic() + REPLAY_SECONDS_MAX
     total, last_id = 0, 0
     while True:
-        with _database().write() as connection:
+        with parts().database.write() as connection:
             count, last_id = set_pending_again(connection, choice, last_id, REPLAY_BATCH_EVENTS, datetime.now(UTC))
         total += count
         if count < REPLAY_BATCH_EVENTS or time.monotonic() > deadline:
             break
-    cast(Doorbell, current_app.extensions["joinlog"]["doorbell"]).ring()
+    parts().doorbell.ring()
     return total
-
-
-def _database() -> Database:
-    database: Database = current_app.extensions["joinlog"]["database"]
-    return database

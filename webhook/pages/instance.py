@@ -9,7 +9,6 @@ from flask import Blueprint, Response, abort, current_app, redirect, render_temp
 from sqlalchemy import Connection
 
 from schema.own_events import link_event
-from schema.store.database import Database
 from schema.store.inbox_search import Wanted, read_events_before
 from schema.store.instances import StayRow, by_person, read_diary, read_said, read_stay_rows
 from schema.store.join_log import INT64_MAX
@@ -23,12 +22,12 @@ from schema.store.meetings import (
     read_occurrences,
 )
 from schema.zoom.envelope import read_envelope
-from webhook.access import Guard, granted, operators_only, require_meeting
-from webhook.group_commit import GroupCommitter
+from webhook.access import granted, operators_only, require_meeting
+from webhook.group_commit import Delivery
 from webhook.pages.curves import curve_of, peak_of, share
 from webhook.pages.formatting import fragment_answer, instance_url, person_token, read_account, read_uuid
-from webhook.pages.fragments import Fragments
 from webhook.pages.meeting import read_evidence
+from webhook.parts import parts
 
 PEOPLE_SHOWN = 300
 EVENTS_SHOWN = 50
@@ -66,12 +65,11 @@ class Someone(NamedTuple):
 def instance(account: str, part: str) -> str | Response:
     """One instance."""
     row = found_instance(account, part)
-    fragments: Fragments = current_app.extensions["joinlog"]["fragments"]
     key = ("instance", row.account_id, row.uuid, granted().role)
-    shown = fragments.get(key, lambda: _render(row), PART_REST_SECONDS)
+    shown = parts().fragments.get(key, lambda: _render(row), PART_REST_SECONDS)
     if "HX-Request" in request.headers:
         return fragment_answer(shown)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         dates = _dates(connection, row) if granted().decides else []
     return render_template("instance.html", instance=row, part=shown, occurrences=dates)
 
@@ -80,7 +78,7 @@ def instance(account: str, part: str) -> str | Response:
 def curve(account: str, part: str) -> Response:
     """How many were there, as two lists for the chart: seconds since 1970, and people from then on."""
     row = found_instance(account, part)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         points = curve_of(read_stays(connection, row.account_id, row.uuid), row.ended_at or datetime.now(UTC))
     return cast(Response, current_app.json.response([[p.at.timestamp() for p in points], [p.present for p in points]]))
 
@@ -95,7 +93,7 @@ def decide(account: str, part: str) -> Response:
     if not because or len(because) > REASON_CHARACTERS_MAX:
         abort(400, f"Say why, in at most {REASON_CHARACTERS_MAX} characters: whoever reads it later will want to know.")
     if occurrence_id != TAKE_BACK:
-        with _database().read() as connection:
+        with parts().database.read() as connection:
             if occurrence_id not in {date.occurrence_id for date in _dates(connection, row)}:
                 abort(400, "The meeting has no such occurrence.")
     now = datetime.now(UTC)
@@ -109,14 +107,13 @@ def decide(account: str, part: str) -> Response:
         because,
         now,
     )
-    keeper: GroupCommitter = current_app.extensions["joinlog"]["keeper"]
-    keeper.keep(read_envelope(body), now)
+    parts().committer.commit(Delivery(read_envelope(body), now))
     return cast(Response, redirect(f"{instance_url(row.account_id, row.uuid)}?decided=1", 303))
 
 
 def found_instance(account: str, part: str) -> InstanceRow:
     """The instance a path names; 404 when there is none, 403 when the link does not reach it."""
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         row = read_instance(connection, read_account(account), read_uuid(part))
     if row is None:
         require_meeting(-1)  # whoever may see one meeting only learns nothing about others
@@ -138,7 +135,7 @@ def _occurrence(connection: Connection, row: InstanceRow) -> OccurrenceRow | Non
 
 def _render(row: InstanceRow) -> str:
     now = datetime.now(UTC)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         stays = read_stay_rows(connection, row.account_id, row.uuid)
         points = curve_of(read_stays(connection, row.account_id, row.uuid), row.ended_at or now)
         occurrence = _occurrence(connection, row)
@@ -167,7 +164,7 @@ def _render(row: InstanceRow) -> str:
 
 def people_of(row: InstanceRow, stays: list[StayRow], now: datetime) -> list[Someone]:
     """Who was there, in the order in which they first came; minutes with overlapping stays counted once."""
-    guard: Guard = current_app.extensions["joinlog"]["guard"]
+    tokens = parts().guard.tokens
     begin = min([s.joined_at for s in stays if s.joined_at] + ([row.started_at] if row.started_at else []), default=now)
     end = max([row.ended_at or now, *(s.left_at for s in stays if s.left_at)])
     found = []
@@ -175,7 +172,7 @@ def people_of(row: InstanceRow, stays: list[StayRow], now: datetime) -> list[Som
         spent = sum(((s.left_at or now) - s.counts_from for s in own if s.counts_from), timedelta())
         found.append(
             Someone(
-                token=person_token(guard.tokens, row.account_id, row.meeting_id, person_id),
+                token=person_token(tokens, row.account_id, row.meeting_id, person_id),
                 name=_last([s.name for s in own]),
                 email=_last([s.email for s in own]),
                 role=_last([s.role for s in own]),
@@ -196,8 +193,3 @@ def _bar(stay: StayRow, begin: datetime, end: datetime) -> Bar:
 
 def _last(values: list[Any]) -> Any:
     return next((value for value in reversed(values) if value), None)
-
-
-def _database() -> Database:
-    database: Database = current_app.extensions["joinlog"]["database"]
-    return database

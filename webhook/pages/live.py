@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, current_app, render_template, request
 from markupsafe import Markup
@@ -21,13 +21,13 @@ from schema.store.live import (
     read_reviews,
     read_running,
 )
-from webhook.access import Guard, granted
+from webhook.access import granted
 from webhook.pages.curves import curve_through, peak_of, samples, spark_path
 from webhook.pages.filters import SEARCH_HEADER, Filters, read_filters, read_search
 from webhook.pages.formatting import iso
-from webhook.pages.fragments import Fragment, Fragments
+from webhook.pages.fragments import Fragment
 from webhook.pages.pagination import PAGE_LINES, Reader, read_cursor
-from webhook.pages.tail import LogTail
+from webhook.parts import parts
 from webhook.tokens import Role
 
 BURST_LINES_MAX = 40  # more than this at once cannot be read line by line
@@ -56,8 +56,7 @@ class Card(NamedTuple):
 
 def reader_of(filters: Filters) -> Reader:
     """The log as whoever looks may see it."""
-    parts = current_app.extensions["joinlog"]
-    return Reader(parts["database"], cast(Guard, parts["guard"]).tokens, granted().role, filters)
+    return Reader(parts().database, parts().guard.tokens, granted().role, filters)
 
 
 def wanted_filters() -> Filters:
@@ -70,9 +69,7 @@ def wanted_filters() -> Filters:
 def live() -> str:
     """The page; a post carries the free text of browsers without JavaScript."""
     filters = wanted_filters()
-    cursor = cast(
-        LogTail, current_app.extensions["joinlog"]["tail"]
-    ).cursor()  # first: what comes now must not fall between
+    cursor = parts().tail.cursor()  # first: what comes now must not fall between
     before = request.args.get("before")
     page = reader_of(filters).page(read_cursor(before))
     return render_template(
@@ -105,8 +102,7 @@ def news() -> Response:
     """
     filters = wanted_filters()
     panel = panel_of(filters)
-    tail: LogTail = current_app.extensions["joinlog"]["tail"]
-    found = tail.since(request.args.get("after", ""))
+    found = parts().tail.since(request.args.get("after", ""))
     etag = f'"{found.cursor}.{panel.tag}"'
     headers = {"ETag": etag, "Cache-Control": "no-store"}
     if request.headers.get("If-None-Match") == etag and found.is_whole and not found.entries:
@@ -133,7 +129,7 @@ def key_of(line: Line) -> str:
 
 def row_of(line: Line) -> Markup:
     """The row of a line, made once per role whatever the number of viewers."""
-    return cast(Rows, current_app.extensions["joinlog"]["rows"])(granted().role, line)
+    return parts().rows(granted().role, line)
 
 
 def remembered_rows() -> Rows:
@@ -169,10 +165,9 @@ def _label(line: Line) -> str:
 
 def panel_of(filters: Filters) -> Fragment:
     """What runs now, made at most every PANEL_REST_SECONDS for all who look."""
-    parts = current_app.extensions["joinlog"]
-    fragments: Fragments = parts["fragments"]
     meetings = filters.sought_meetings
-    return fragments.get(("panel", meetings), lambda: _render_panel(parts["database"], meetings), PANEL_REST_SECONDS)
+    database = parts().database
+    return parts().fragments.get(("panel", meetings), lambda: _render_panel(database, meetings), PANEL_REST_SECONDS)
 
 
 def _render_panel(database: Database, meetings: Sequence[int]) -> str:

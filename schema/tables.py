@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    REAL,
     BigInteger,
     Boolean,
     DateTime,
     Dialect,
+    Double,
     Index,
     Integer,
     MetaData,
@@ -23,6 +25,7 @@ from sqlalchemy import (
     TypeDecorator,
     text,
 )
+from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
 
 
@@ -40,6 +43,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return value.astimezone(UTC) if isinstance(value, datetime) else utc_moment(value)
+
+
+Real: TypeEngine[float] = Double().with_variant(REAL(), "sqlite")
 
 
 def utc_text(moment: datetime) -> str:
@@ -444,6 +450,21 @@ class RevokedLink(SQLModel, table=True):
     revoked_at: datetime | None = _column("when, UTC", UtcDateTime)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     __table_args__ = (Index("revoked_link_updated", "updated_at"),)
+
+
+class ProcessMetric(SQLModel, table=True):
+    """What workers and clocks counted, for `/metrics` of the web process; several of one kind add up in one row."""
+
+    __tablename__ = "process_metric"
+    account_id: str = _key("always empty: a process is not of one account")
+    process: str = _key("worker or clock")
+    name: str = _key("the metric, as Prometheus knows it")
+    labels: str = _key("its labels, JSON text")
+    kind: str | None = _column("counter or gauge")
+    help: str | None = _column("what it tells")
+    value: float | None = _column("of a counter the sum since the table was made; of a gauge the newest value", Real)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("process_metric_updated", "updated_at"),)
 
 
 METADATA: MetaData = SQLModel.metadata

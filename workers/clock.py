@@ -17,6 +17,7 @@ from schema.logs import configure_logs
 from schema.settings import Settings
 from schema.signals import Signals
 from schema.store.database import Database
+from workers.metrics import DUTIES, LAST_TICK, Publisher
 from workers.queue import connect, leave_heartbeat, open_queue, require_redis, ring
 from workers.retention import erase_departed, remove_bodies
 
@@ -50,10 +51,14 @@ def run_clock(settings: Settings) -> None:
             Duty("departures", HOUR_SECONDS, lambda: erase_departed(database, settings.deauthorized_grace_days)),
         ]
     )
+    metrics = Publisher(database, "clock")
+    metrics.start()
     with Signals() as signals:
         log.info("clock_started", every_seconds=settings.clock_seconds)
         while not signals.wait(clock.tick()):
             pass
+    metrics.stop()
+    database.close()
     log.info("clock_stopped")
 
 
@@ -68,6 +73,7 @@ class Clock:
 
     def tick(self) -> float:
         """Do what is due; returns the seconds until something is due again."""
+        LAST_TICK.set_to_current_time()
         for place, duty in enumerate(self._duties):
             if self._due[place] <= self._now_seconds():
                 is_done = self._do(duty)
@@ -82,11 +88,13 @@ class Clock:
             if duty.name not in self._failing:  # once per outage
                 log.warning("duty_failed", duty=duty.name, error=type(error).__name__)
             self._failing.add(duty.name)
+            DUTIES.labels(duty=duty.name, outcome="failed").inc()
             return False
         else:
             if duty.name in self._failing:
                 log.info("duty_back", duty=duty.name)
             self._failing.discard(duty.name)
+            DUTIES.labels(duty=duty.name, outcome="done").inc()
             return True
 
 

@@ -21,6 +21,7 @@ from schema.settings import Settings
 from schema.store.database import Database
 from workers import jobs
 from workers.drain import Drain
+from workers.metrics import Publisher
 from workers.queue import require_redis
 
 MIGRATION_POLL_SECONDS = 0.5
@@ -40,6 +41,8 @@ def run_worker(settings: Settings) -> None:
     jobs.prepare(drain.empty)
     log.info("worker_started", database=database.shown_url)
     await_migrations(database, stopping)
+    metrics = Publisher(database, "worker")
+    metrics.start()
     while not stopping.is_set():
         try:
             drain.empty()
@@ -49,6 +52,7 @@ def run_worker(settings: Settings) -> None:
             rings.run()
             stop_on_signals(stopping)  # RQ has put handlers of its own there
             stopping.wait(jobs.PAUSE_SECONDS)
+    metrics.stop()
     database.close()
     log.info("worker_stopped")
 

@@ -1,4 +1,4 @@
-"""`/healthz`: the process answers. `/readyz`: it could do its work, or what is missing."""
+"""`/healthz`: the process answers. `/readyz`: it can keep events, or what it lacks."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """The process answers; it asks nothing else of anybody."""
+    """200, always: the process answers. It asks no database."""
     return _text("ok\n")
 
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """200 when the database is reachable and migrated; 503 and which of the two is not. Redis may be down."""
+    """200 when the database is reachable and migrated, else 503 and which of the two it is not. Redis may be down."""
     missing = what_is_missing(parts().database)
     return _text("ready\n") if missing is None else _text(f"{missing}\n", 503)
 
 
 def what_is_missing(database: Database) -> str | None:
-    """Why this process cannot do its work; None when it can."""
+    """Why this process cannot keep events; None when it can."""
     try:
         with database.read() as connection:
             applied = applied_revision(connection)

@@ -63,7 +63,7 @@ def run_clock(settings: Settings) -> None:
 
 
 class Clock:
-    """Does each duty when it is due; a failing one keeps no other from being done."""
+    """Does each duty when it is due; one that fails does not stop the others."""
 
     def __init__(self, duties: Sequence[Duty], *, now_seconds: Callable[[], float] = time.monotonic) -> None:
         self._duties = duties
@@ -99,7 +99,7 @@ class Clock:
 
 
 def ringing(ring: Callable[[], object], leave_heartbeat: Callable[[int], object], every_seconds: float) -> list[Duty]:
-    """The duty to ring, and the one to say that this clock is alive, for a time in milliseconds."""
+    """Two duties: to ring, and to write down that this clock is alive; `leave_heartbeat` takes its expiry, ms."""
     beat_seconds = min(every_seconds, HEARTBEAT_SECONDS)
     expires_milliseconds = int(HEARTBEATS_MISSED_MAX * beat_seconds * 1000) + HEARTBEAT_GRACE_MILLISECONDS
     return [

@@ -1,4 +1,4 @@
-"""The one job there is, and how a worker answers the doorbell: it drains, whatever Redis holds or does."""
+"""The one job there is, and the worker that runs it, whatever else Redis holds and however often it is away."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def last_heartbeat(queue: Queue) -> datetime | None:
         value = queue.connection.get(HEARTBEAT_KEY)
     try:
         return datetime.fromisoformat(value.decode()) if isinstance(value, bytes) else None
-    except ValueError:  # somebody else's value
+    except ValueError:  # written by somebody else
         return None
 
 

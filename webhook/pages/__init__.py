@@ -1,4 +1,4 @@
-"""The pages: blueprints, and what they share."""
+"""The pages: one blueprint each, and what all of them share: access, headers, error pages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STATIC_SECONDS = 3600
 
 
 def add_pages(app: Flask, guard: Guard) -> None:
-    """Put the pages and their guard into the web process."""
+    """Add every page, and the check of access in front of them."""
     guard_pages(app, guard)
     prepare_templates(app, guard.tokens)
     app.jinja_env.globals["row_of"] = live.row_of

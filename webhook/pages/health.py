@@ -1,4 +1,4 @@
-"""How Joinlog is: is anything waiting, when did Zoom last call, was anything refused, do the stores answer."""
+"""Health: what waits in the inbox, when Zoom last posted, what was refused, whether database and Redis answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Blueprint, Response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version
-from webhook.access import whole_only
+from webhook.access import all_meetings_only
 from webhook.health import what_is_missing
 from webhook.intake import ACCEPTED, NOT_KEPT, REFUSED
 from webhook.metrics import scrape
@@ -19,13 +19,13 @@ from workers.queue import read_queue_health
 
 VALIDATION_EVERY = timedelta(hours=72)
 LAG_SECONDS_GOOD = 10.0
-HEALTH_REST_SECONDS = 1.0
+HEALTH_FRESH_SECONDS = 1.0
 
 blueprint = Blueprint("health_page", __name__)
 
 
 class Validation(NamedTuple):
-    """When Zoom validated the endpoint with a secret, and when it will again."""
+    """When Zoom last validated the endpoint with a secret, and when it is due to do so again."""
 
     fingerprint: str
     at: datetime
@@ -34,19 +34,19 @@ class Validation(NamedTuple):
 
 
 @blueprint.get("/health")
-@whole_only
+@all_meetings_only
 def health() -> str | Response:
     """The page."""
-    part = parts().fragments.get("health", _render, HEALTH_REST_SECONDS, HEALTH_REST_SECONDS)
+    part = parts().fragments.get("health", _render, HEALTH_FRESH_SECONDS, HEALTH_FRESH_SECONDS)
     if "HX-Request" in request.headers:
         return fragment_answer(part)
     return render_template("health.html", part=part)
 
 
 @blueprint.get("/metrics")
-@whole_only
+@all_meetings_only
 def metrics() -> Response:
-    """For Prometheus, which sends its link as a bearer token."""
+    """Metrics for Prometheus, which sends its page link as a bearer token."""
     text, kind = scrape(parts().database, datetime.now(UTC))
     return Response(text, content_type=kind)
 
@@ -81,7 +81,7 @@ def _render() -> str:
 
 
 def validations_of(known: list[tuple[str, datetime]], now: datetime) -> list[Validation]:
-    """When each secret was validated, and when Zoom will do it again."""
+    """The last validation with each secret, and when the next one is due."""
     return [Validation(name, at, at + VALIDATION_EVERY, at + VALIDATION_EVERY < now) for name, at in known]
 
 

@@ -1,4 +1,4 @@
-"""A meeting: its occurrences against its instances, and the links somebody has to decide."""
+"""A meeting: its occurrences with their instances, and the links that somebody has to decide."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from webhook.pages.formatting import fragment_answer, read_account
 from webhook.parts import parts
 
 MEETINGS_SHOWN = 50
-GRID_REST_SECONDS = 3.0  # its numbers are the dearest query of the pages
+GRID_FRESH_SECONDS = 3.0  # its numbers are the most expensive query of the pages
 
 blueprint = Blueprint("meeting", __name__)
 
@@ -37,7 +37,7 @@ class GridRow(NamedTuple):
 
 
 class Undecided(NamedTuple):
-    """An instance a person should decide about, with what is known."""
+    """An instance whose link a person should decide, with the evidence."""
 
     instance: InstanceRow
     evidence: dict[str, Any]
@@ -45,7 +45,7 @@ class Undecided(NamedTuple):
 
 @blueprint.get("/meetings")
 def meetings() -> str:
-    """Every meeting, the one something was heard of last first."""
+    """Every meeting, the one that changed last first."""
     before = _moment(request.args.get("before"))
     with parts().database.read() as connection:
         found = read_meetings(connection, before, MEETINGS_SHOWN + 1, granted().meeting_id)
@@ -65,7 +65,7 @@ def meeting(account: str, meeting_id: int) -> str | Response:
     who = granted()
     own_forms = who if who.decides else None  # a form carries the token of one session, and only operators have forms
     key = ("meeting", account_id, meeting_id, who.role, own_forms)
-    part = parts().fragments.get(key, lambda: _render(row, account_id, meeting_id), GRID_REST_SECONDS)
+    part = parts().fragments.get(key, lambda: _render(row, account_id, meeting_id), GRID_FRESH_SECONDS)
     if "HX-Request" in request.headers:
         return fragment_answer(part)
     return render_template("meeting.html", meeting=row, part=part)

@@ -199,7 +199,7 @@ def _look_at_redis(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield Finding("redis", OK, without_password(url))
         last = last_heartbeat(queue)
         queue.connection.close()
-    except (RedisError, ValueError, ConfigurationError) as error:
+    except (RedisError, OSError, ValueError, ConfigurationError) as error:
         yield Finding("redis", FAIL, f"{without_password(url)}: {error}", "check REDIS_URL, and that the server runs")
         return
     if last is None:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Index, Integer, MetaData, Table, Text
 from sqlmodel import Field, SQLModel
 
-from schema.store.dialect import UtcDateTime, partial_index
+from schema.store.dialect import Real, UtcDateTime, partial_index
 
 
 def _key(comment: str, sa_type: Any = Text) -> Any:
@@ -367,6 +367,21 @@ class RevokedLink(SQLModel, table=True):
     revoked_at: datetime | None = _column("when, UTC", UtcDateTime)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     __table_args__ = (Index("revoked_link_updated", "updated_at"),)
+
+
+class ProcessMetric(SQLModel, table=True):
+    """What workers and clocks counted, for `/metrics` of the web process; several of one kind add up in one row."""
+
+    __tablename__ = "process_metric"
+    account_id: str = _key("always empty: a process is not of one account")
+    process: str = _key("worker or clock")
+    name: str = _key("the metric, as Prometheus knows it")
+    labels: str = _key("its labels, JSON text")
+    kind: str | None = _column("counter or gauge")
+    help: str | None = _column("what it tells")
+    value: float | None = _column("of a counter the sum since the table was made; of a gauge the newest value", Real)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("process_metric_updated", "updated_at"),)
 
 
 METADATA: MetaData = SQLModel.metadata

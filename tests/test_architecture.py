@@ -18,7 +18,7 @@ OURS = ("schema", "webhook", "workers", "joinlog")
 WORLDLY = {"flask", "redis", "rq", "sqlalchemy", "sqlmodel", "psycopg", "sqlite3", "alembic", "granian", "socket",
            "httpx", "requests", "urllib", "subprocess"}  # fmt: skip
 PURE = (
-    "schema.zoom", "schema.states", "schema.rows", "schema.known", "schema.change",
+    "schema.zoom", "schema.states", "schema.log_kinds", "schema.rows", "schema.known", "schema.change",
     "schema.reserved", "schema.own_events", "webhook.signature", "webhook.tokens",
     "workers.core",
     "joinlog.fakezoom.world", "joinlog.fakezoom.delivery", "joinlog.fakezoom.mix", "joinlog.fakezoom.truth",
@@ -127,7 +127,8 @@ def test_imports_go_one_way(path: Path) -> None:
 
 def test_only_the_queue_knows_redis_and_rq_and_only_the_store_knows_drivers() -> None:
     owners = {
-        "rq": {"workers.queue", "workers.main"},
+        "redis": {"workers.queue", "workers.jobs"},
+        "rq": {"workers.queue", "workers.jobs"},
         "sqlite3": {"schema.store.engines", "schema.store.dialect"},
         "psycopg": {"schema.store.dialect", "schema.store.bounded_connection"},
         "alembic": {"schema.migrate"},
@@ -136,12 +137,8 @@ def test_only_the_queue_knows_redis_and_rq_and_only_the_store_knows_drivers() ->
         if "migrations" in path.parts:
             continue
         for imported in imports_of(path):
-            package = imported.partition(".")[0]
-            allowed = owners.get(package)
-            is_type_only = module_of(path) == "workers.clock"  # names rq.Queue as the type of what it is handed
-            assert allowed is None or module_of(path) in allowed or is_type_only, (
-                f"{module_of(path)} imports {imported}"
-            )
+            allowed = owners.get(imported.partition(".")[0])
+            assert allowed is None or module_of(path) in allowed, f"{module_of(path)} imports {imported}"
 
 
 def test_only_the_dialect_knows_which_database_it_is() -> None:

@@ -1,9 +1,9 @@
-"""The TCP connection of a request, seen beside the server that owns it: for answers whose length nobody knows.
+"""The TCP connection of a request, found beside the server that owns it: for answers of unknown length.
 
 granian takes chunks as fast as they are made, however slowly they are read, and has no way to break off an answer: one
 that stopped half-way ends like a whole one (an unbounded channel that carries no error:
 https://github.com/emmett-framework/granian/blob/master/src/rsgi/io.rs). So whoever streams asks the socket itself
-whether it takes more, and shuts it when the answer is not whole.
+whether it takes more, and ends it when the answer is not whole.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from schema.zoom.envelope import SHORT_TEXT_CHARACTERS_MAX
 from workers.apply import apply_events, read_event
 from workers.core.ignored import IGNORED
 from workers.core.projection import PROJECTIONS
+from workers.metrics import RETRIES, count_batch
 
 BATCH_EVENTS_MAX = 1000
 RETRY_FIRST_SECONDS = 0.2
@@ -98,9 +99,9 @@ class Drain:
         started = time.perf_counter()
         settled = self._settle_batch(lambda connection: claim(connection, self._batch_events))
         if settled.total:
-            log.info(
-                "batch_drained", **settled._asdict(), milliseconds=round((time.perf_counter() - started) * 1000, 1)
-            )
+            seconds = time.perf_counter() - started
+            count_batch(settled._asdict(), seconds)
+            log.info("batch_drained", **settled._asdict(), milliseconds=round(seconds * 1000, 1))
         return settled
 
     def _settle_batch(self, take: Callable[[Connection], list[Claimed]]) -> Settled:
@@ -176,6 +177,7 @@ def pause_seconds(events: int, batch_events: int) -> float:
 
 
 def _note_outage(state: RetryCallState) -> None:
+    RETRIES.inc()
     error = state.outcome.exception() if state.outcome else None
     if state.attempt_number == 1:  # once per outage
         log.warning("database_away", error=type(error).__name__)

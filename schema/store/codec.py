@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Integer
+from sqlalchemy import BigInteger, Boolean, Double, Integer
 
 from schema.rows import KEY_COLUMNS, ROW_TYPES, STAMPED, Leave, Row, StatusEntry
 from schema.store.dialect import UtcDateTime
@@ -143,6 +143,8 @@ def _kind(column_type: object) -> str:
         return "bigint"
     if isinstance(column_type, Integer):
         return "integer"
+    if isinstance(column_type, Double):
+        return "double precision"
     return "boolean" if isinstance(column_type, Boolean) else "text"
 
 

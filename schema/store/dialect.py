@@ -16,10 +16,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 import psycopg
-from sqlalchemy import Connection, DateTime, Engine, Index, Text, TypeDecorator, text
+from sqlalchemy import REAL, Connection, DateTime, Double, Engine, Index, Text, TypeDecorator, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import Dialect as SqlalchemyDialect
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeEngine
 
 from schema.settings import ConfigurationError
 from schema.store.engines import open_postgres, open_sqlite
@@ -48,6 +49,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any, dialect: SqlalchemyDialect) -> datetime | None:
         return value.astimezone(UTC) if isinstance(value, datetime) else utc_moment(value)
+
+
+Real: TypeEngine[float] = Double().with_variant(REAL(), "sqlite")
+"""A number with a fraction: double precision in Postgres, REAL in SQLite."""
 
 
 def utc_text(moment: datetime) -> str:

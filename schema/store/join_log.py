@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from schema.log_kinds import LogKind
 from schema.store.dialect import as_moment, marks, run
 
 INT64_MAX = 2**63 - 1
@@ -37,7 +38,7 @@ class Line(NamedTuple):
     person_id: str | None
 
 
-_OCCURRENCE = "CASE WHEN l.kind = 'link' OR l.uuid IS NULL THEN l.occurrence_id ELSE i.occurrence_id END"
+_OCCURRENCE = f"CASE WHEN l.kind = '{LogKind.LINK}' OR l.uuid IS NULL THEN l.occurrence_id ELSE i.occurrence_id END"
 _PERSON = """COALESCE(
     CASE WHEN l.connection_id IS NOT NULL THEN
         (SELECT p.person_id FROM participant p WHERE p.account_id = l.account_id AND p.uuid = l.uuid

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from schema.change import Operation, RowChange
+from schema.log_kinds import LogKind
 from schema.rows import KEY_COLUMNS, Key
 from schema.store.codec import key_kinds
 from schema.store.database import Database
@@ -82,11 +83,11 @@ def stop_drains(connection: Connection) -> None:
 def take_over_links(connection: Connection) -> None:
     """Decisions of the past stay in the log as they were made; those made during the rebuild are not news."""
     live, shadow = _live(connection), _shadow(connection)
-    columns = _columns("join_log")
-    run(connection, f"DELETE FROM {shadow}.join_log WHERE kind = 'link'")
+    columns, decided = _columns("join_log"), f"kind = '{LogKind.LINK}'"
+    run(connection, f"DELETE FROM {shadow}.join_log WHERE {decided}")
     run(
         connection,
-        f"INSERT INTO {shadow}.join_log ({columns}) SELECT {columns} FROM {live}.join_log WHERE kind = 'link'",
+        f"INSERT INTO {shadow}.join_log ({columns}) SELECT {columns} FROM {live}.join_log WHERE {decided}",
     )
 
 

@@ -25,7 +25,7 @@ from tests.signed_requests import Event
 from tests.stories import ACCOUNT, Story, at
 from webhook.pages import exports, tail
 from webhook.pages.curves import POINTS_MAX, curve_of, peak_of, samples
-from webhook.pages.exports import EXPORTS_MAX, harmless
+from webhook.pages.exports import EXPORTS_MAX, without_formula
 from webhook.pages.filters import Filters, Occurrence, read_filters, read_search
 from webhook.pages.formatting import instance_url, read_uuid, uuid_part
 from webhook.pages.fragments import Fragments
@@ -251,16 +251,16 @@ def test_fragment_is_made_once_until_something_is_committed(database: Database) 
         made.append(f"<p>{len(made)}")
         return made[-1]
 
-    first = fragments.get("a", render, rest_seconds=2)
+    first = fragments.get("a", render, fresh_seconds=2)
     clock[0] = 1
-    assert fragments.get("a", render, rest_seconds=2) is first
+    assert fragments.get("a", render, fresh_seconds=2) is first
     keep_events(database, [came(1)])
     clock[0] = 1.5
-    assert fragments.get("a", render, rest_seconds=2) is first  # it rests
+    assert fragments.get("a", render, fresh_seconds=2) is first  # it rests
     clock[0] = 3
-    assert fragments.get("a", render, rest_seconds=2) != first
+    assert fragments.get("a", render, fresh_seconds=2) != first
     clock[0] = 100  # nothing was committed, but curves move on
-    fragments.get("a", render, rest_seconds=2)
+    fragments.get("a", render, fresh_seconds=2)
     assert len(made) == 3
     marker.close()
 
@@ -324,12 +324,12 @@ def test_burst_is_counted_by_kind(site: Site) -> None:
 
 @pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_no_cell_is_a_formula(value: str) -> None:
-    assert harmless(value) == f"'{value}"
+    assert without_formula(value) == f"'{value}"
 
 
 @pytest.mark.parametrize("value", ["a=1", "", 5, -5, 1.5, None, True])
 def test_other_cells_are_as_they_are(value: object) -> None:
-    assert harmless(value) == value
+    assert without_formula(value) == value
 
 
 def told_site(site: Site) -> Site:

@@ -1,4 +1,4 @@
-"""The inbox: every event ever accepted, what became of it, and dead ones applied again."""
+"""The inbox: every event ever accepted, its state, and the replay of dead ones."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple, cast
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
+from flask import Blueprint, Response, abort, redirect, render_template, request
 
 from schema.states import EventState
 from schema.store.database import Database
 from schema.store.inbox_pages import Choice, InboxLine, read_inbox_event, set_pending_again
 from schema.store.inbox_search import Wanted, count_states, read_events_before
 from schema.store.join_log import INT64_MAX
-from webhook.access import granted, operators_only, require_meeting, whole_only
+from webhook.access import all_meetings_only, granted, operators_only, require_meeting
 from webhook.pages.filters import SEARCH_HEADER, read_search, words_of
 from webhook.pages.formatting import read_account
-from workers.queue import Doorbell
+from webhook.parts import parts
 
 PAGE_EVENTS = 50
 SCAN_EVENTS = 500
 SCAN_SECONDS_MAX = 0.4
 REPLAY_BATCH_EVENTS = 500  # on SQLite intake waits while one is written: milliseconds
-REPLAY_SECONDS_MAX = 1.5  # per click; what is left is said
+REPLAY_SECONDS_MAX = 1.5  # per click; the page says how many are left
 COLUMNS = (
     "account_id", "id", "state", "event_type", "event_ts", "meeting_id", "uuid", "received_at", "last_delivered_at",
     "processed_at", "deliveries", "tracking_id", "error",
@@ -69,12 +69,11 @@ def inbox() -> str:
     """Events, newest first; a post carries the free text of browsers without JavaScript."""
     search = wanted_events()
     before = request.args.get("before", "")
-    found = find(
-        _database(), search, int(before) if before.isascii() and before.isdigit() and len(before) < 19 else INT64_MAX
-    )
+    is_number = before.isascii() and before.isdigit() and len(before) < 19
+    found = find(parts().database, search, int(before) if is_number else INT64_MAX)
     if "HX-Request" in request.headers:
         return render_template("events.html", found=found, search=search)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         counts = count_states(connection)
     return render_template(
         "inbox.html", found=found, search=search, counts=counts, states=list(EventState), q=request.form.get("q", "")
@@ -83,8 +82,8 @@ def inbox() -> str:
 
 @blueprint.get("/inbox/<account>/<int:event_id>")
 def event(account: str, event_id: int) -> str:
-    """One event whole; its body for operators."""
-    with _database().read() as connection:
+    """One event with all its columns; its body only for operators."""
+    with parts().database.read() as connection:
         found = [row for row in read_inbox_event(connection, event_id) if row[0].account_id == read_account(account)]
     if not found:
         require_meeting(-1)
@@ -97,8 +96,8 @@ def event(account: str, event_id: int) -> str:
 @blueprint.post("/inbox/<account>/<int:event_id>/replay")
 @operators_only
 def replay_one(account: str, event_id: int) -> Response:
-    """Apply one event again."""
-    with _database().read() as connection:
+    """Replay one event."""
+    with parts().database.read() as connection:
         found = [row for row in read_inbox_event(connection, event_id) if row[0].account_id == read_account(account)]
     if not found:
         abort(404, "No such event.")
@@ -109,9 +108,9 @@ def replay_one(account: str, event_id: int) -> Response:
 
 @blueprint.post("/inbox/replay-dead")
 @operators_only
-@whole_only
+@all_meetings_only
 def replay_dead() -> Response:
-    """Apply every dead event again."""
+    """Replay every dead event."""
     count = _set_pending(Choice(states=[EventState.DEAD]))
     return cast(Response, redirect(f"/inbox?replayed={count}", 303))
 
@@ -137,7 +136,7 @@ def find(database: Database, search: Search, before_id: int, limit: int = PAGE_E
             return Found(found, before_id)
 
 
-def seek(database: Database, search: Search) -> Iterator[InboxLine]:
+def find_all(database: Database, search: Search) -> Iterator[InboxLine]:
     """Every event that fits, newest first, read in small transactions."""
     before_id: int | None = INT64_MAX
     while before_id is not None:
@@ -156,19 +155,14 @@ def _fits(search: Search, line: InboxLine, body: str | None) -> bool:
 
 
 def _set_pending(choice: Choice) -> int:
-    """Set events pending in batches for up to REPLAY_SECONDS_MAX, and call the worker; returns how many."""
+    """Set events pending in batches, for up to REPLAY_SECONDS_MAX, and ring for the worker; returns how many."""
     deadline = time.monotonic() + REPLAY_SECONDS_MAX
     total, last_id = 0, 0
     while True:
-        with _database().write() as connection:
+        with parts().database.write() as connection:
             count, last_id = set_pending_again(connection, choice, last_id, REPLAY_BATCH_EVENTS, datetime.now(UTC))
         total += count
         if count < REPLAY_BATCH_EVENTS or time.monotonic() > deadline:
             break
-    cast(Doorbell, current_app.extensions["joinlog"]["doorbell"]).ring()
+    parts().doorbell.ring()
     return total
-
-
-def _database() -> Database:
-    database: Database = current_app.extensions["joinlog"]["database"]
-    return database

@@ -22,6 +22,7 @@ from schema.known import (
     Lookup,
     Which,
 )
+from schema.log_kinds import LogKind
 from schema.reserved import EVERY_OCCURRENCE
 from schema.rows import Instance, Key, LinkHistory, LinkStatement, LogLine, Meeting, Occurrence, Registration
 from workers.core import registered
@@ -379,7 +380,7 @@ def _line(instance: Instance, now: datetime, place: int) -> LogLine:
         line_id=f"link:{instance.uuid}:{microseconds}",
         seq=microseconds + place,
         event_ts=now,
-        kind="link",
+        kind=LogKind.LINK.value,
         meeting_id=instance.meeting_id,
         uuid=instance.uuid,
         occurrence_id=instance.occurrence_id,

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from schema.log_kinds import LogKind
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
 from schema.rows import Leave, StatusEntry
 from schema.zoom.payloads import (
@@ -87,7 +88,7 @@ def meeting_created(event: Event) -> Facts:
     yield _meeting(event, event.at_ms, kind=event.kind)
     yield from _listed(event, event.at_ms, event.zoom_object.occurrences)
     yield from _single_session(event, event.at_ms)
-    yield _line(event, "scheduled")
+    yield _line(event, LogKind.SCHEDULED)
 
 
 def meeting_updated(event: Event) -> Facts:
@@ -105,7 +106,7 @@ def meeting_updated(event: Event) -> Facts:
         yield from _changed(event, at_ms, occurrences, old)
         if not is_of_one_date:
             yield from _single_session(event, at_ms)
-    yield _line(event, "rescheduled")
+    yield _line(event, LogKind.RESCHEDULED)
 
 
 def meeting_deleted(event: Event) -> Facts:
@@ -115,7 +116,7 @@ def meeting_deleted(event: Event) -> Facts:
     else:
         yield _meeting(event, event.at_ms, kind=event.kind, deleted_at=event.at)
         yield _statement(event, event.at_ms, "deleted", EVERY_OCCURRENCE)
-    yield _line(event, "deleted")
+    yield _line(event, LogKind.DELETED)
 
 
 def meeting_recovered(event: Event) -> Facts:
@@ -125,19 +126,19 @@ def meeting_recovered(event: Event) -> Facts:
     else:
         yield _meeting(event, event.at_ms, kind=event.kind, deleted_at=CLEARED)
         yield _statement(event, event.at_ms, "recovered", EVERY_OCCURRENCE)
-    yield _line(event, "recovered")
+    yield _line(event, LogKind.RECOVERED)
 
 
 def converted_to_meeting(event: Event) -> Facts:
     """The id stays, kind and type change."""
     yield _meeting(event, event.at_ms, kind="meeting")
-    yield _line(event, "converted", detail="to a meeting")
+    yield _line(event, LogKind.CONVERTED, detail="to a meeting")
 
 
 def converted_to_webinar(event: Event) -> Facts:
     """The id stays, kind and type change."""
     yield _meeting(event, event.at_ms, kind="webinar")
-    yield _line(event, "converted", detail="to a webinar")
+    yield _line(event, LogKind.CONVERTED, detail="to a webinar")
 
 
 # --- who signed up ----------------------------------------------------------------------------------------------
@@ -146,22 +147,22 @@ def converted_to_webinar(event: Event) -> Facts:
 def registration_created(event: Event) -> Facts:
     """Somebody signed up; `status` says whether a host has yet to approve."""
     status = (event.zoom_object.registrant or RegistrantPart()).status
-    yield from _registration(event, "pending" if status == "pending" else "approved", "registered")
+    yield from _registration(event, "pending" if status == "pending" else "approved", LogKind.REGISTERED)
 
 
 def registration_approved(event: Event) -> Facts:
     """A host let them in."""
-    yield from _registration(event, "approved", "approved")
+    yield from _registration(event, "approved", LogKind.APPROVED)
 
 
 def registration_denied(event: Event) -> Facts:
     """A host did not let them in."""
-    yield from _registration(event, "denied", "denied")
+    yield from _registration(event, "denied", LogKind.DENIED)
 
 
 def registration_cancelled(event: Event) -> Facts:
     """For the dates it names, or for all."""
-    yield from _registration(event, "cancelled", "cancelled")
+    yield from _registration(event, "cancelled", LogKind.CANCELLED)
 
 
 # --- what ran ---------------------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ def instance_started(event: Event) -> Facts:
     yield _live_meeting(event, event.at_ms)
     yield from _instance(event, observed_start=event.at, first_seen_at=event.at)
     yield from _stated_link(event)
-    yield _line(event, "started", uuid=event.uuid)
+    yield _line(event, LogKind.STARTED, uuid=event.uuid)
 
 
 def instance_ended(event: Event) -> Facts:
@@ -186,7 +187,7 @@ def instance_ended(event: Event) -> Facts:
         event, first_seen_at=ended_at, ended_at=ended_at, is_practice=bool(event.zoom_object.practice_session)
     )
     yield from _stated_link(event)
-    yield _line(event, "ended", uuid=event.uuid)
+    yield _line(event, LogKind.ENDED, uuid=event.uuid)
 
 
 # --- who came ---------------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ def participant_joined(event: Event) -> Facts:
     """One connection came."""
     participant = _participant(event)
     joined_at = read_moment(participant.join_time) or event.at
-    return _presence(event, participant, "joined", joined_at, {"joins": (to_milliseconds(joined_at),)})
+    return _presence(event, participant, LogKind.JOINED, joined_at, {"joins": (to_milliseconds(joined_at),)})
 
 
 def participant_left(event: Event) -> Facts:
@@ -205,21 +206,21 @@ def participant_left(event: Event) -> Facts:
     left_at = read_moment(participant.leave_time) or event.at
     reason = read_leave_reason(participant.leave_reason, participant.user_name)
     leaves = (Leave(to_milliseconds(left_at), reason or ""),)
-    return _presence(event, participant, "left", left_at, {"leaves": leaves}, reason)
+    return _presence(event, participant, LogKind.LEFT, left_at, {"leaves": leaves}, reason)
 
 
 def participant_bound(event: Event) -> Facts:
     """A telephone turned out to be the same person as another connection."""
     participant = _participant(event)
     other = read_text(participant.bind_user_id) or read_text(participant.bind_participant_uuid)
-    return _presence(event, participant, "bound", event.at, {"bound_to": other})
+    return _presence(event, participant, LogKind.BOUND, event.at, {"bound_to": other})
 
 
 def participant_role_changed(event: Event) -> Facts:
     """Somebody became host, co-host or attendee."""
     participant = _participant(event)
     role = read_text(participant.new_role)
-    return _presence(event, participant, "role", event.at, {"role": role}, role)
+    return _presence(event, participant, LogKind.ROLE, event.at, {"role": role}, role)
 
 
 # --- the account, and Joinlog's own events ----------------------------------------------------------------------
@@ -393,7 +394,7 @@ def _statement(
     return Fact("occurrence_history", key, values, at_ms)
 
 
-def _registration(event: Event, status: str, kind: str) -> Facts:
+def _registration(event: Event, status: str, kind: LogKind) -> Facts:
     told = event.zoom_object
     registrant = told.registrant
     if registrant is None:
@@ -409,7 +410,7 @@ def _registration(event: Event, status: str, kind: str) -> Facts:
         "first_name": read_text(registrant.first_name),
         "last_name": read_text(registrant.last_name),
         "custom_questions": json.dumps(questions, ensure_ascii=False) if questions else None,
-        "registered_at": event.at if kind == "registered" else None,
+        "registered_at": event.at if kind is LogKind.REGISTERED else None,
         "history": (StatusEntry(event.at_ms, status, tuple(occurrence_ids) or (EVERY_OCCURRENCE,)),),
     }
     yield _meeting(event, MENTION_MS, kind=event.kind)
@@ -513,7 +514,7 @@ def _connection_id(participant: ParticipantPart) -> str:
 def _presence(
     event: Event,
     participant: ParticipantPart,
-    kind: str,
+    kind: LogKind,
     seen_at: datetime,
     more: Mapping[str, Any],
     detail: str | None = None,
@@ -547,7 +548,7 @@ def _presence(
     line = {
         "seq": event.seq,
         "event_ts": event.at,
-        "kind": kind,
+        "kind": kind.value,
         "meeting_id": meeting_id,
         "uuid": uuid,
         "registrant_id": registrant_id,
@@ -559,12 +560,12 @@ def _presence(
     yield Fact("join_log", (event.account_id, event.key), line, event.at_ms)
 
 
-def _line(event: Event, kind: str, **values: Any) -> Fact:
+def _line(event: Event, kind: LogKind, **values: Any) -> Fact:
     """The event's line in the live join log."""
     values |= {
         "seq": event.seq,
         "event_ts": event.at,
-        "kind": kind,
+        "kind": kind.value,
         "meeting_id": read_whole_number(event.zoom_object.id),
     }
     return Fact("join_log", (event.account_id, event.key), values, event.at_ms)

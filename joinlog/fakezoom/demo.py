@@ -191,7 +191,7 @@ def play_demo(
     seed: int | None = None,
     on_progress: Callable[[Stats], None] | None = None,
 ) -> None:
-    """SeriesHistory demos one after another until `stop` is set; waits up to a minute for the endpoint to come up.
+    """Play demos one after another until `stop` is set; waits up to a minute for the endpoint to come up.
 
     Without a seed each demo is another webinar. Raises `EndpointError` when the endpoint cannot be played to.
     """

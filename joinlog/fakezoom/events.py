@@ -34,7 +34,7 @@ def zoom_time(moment: datetime) -> str:
 
 
 def state(at: datetime, name: str, payload: Json) -> Emission:
-    """The event `name` events at `at`."""
+    """The event `name`, as Zoom sends it at `at`."""
     return Emission(at, {"event": name, "event_ts": int(at.timestamp() * 1000), "payload": payload})
 
 
@@ -262,7 +262,7 @@ def participant(connection: Connection, shown: Shown | None = None) -> Json:
 def connection_events(
     rng: random.Random, mix: Mix, series: Series, zoom_object: Json, connection: Connection
 ) -> list[Emission]:
-    """`participant_joined`, `participant_left`, and what happens between."""
+    """The events of one connection: joined, left, bound to another one, made co-host."""
     who = participant(connection)
 
     def say(at: datetime, what: str, **more: Any) -> Emission:

@@ -49,7 +49,7 @@ STRANGE_NAMES: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody; `key` is stable in the truth and never leaves it. `user_id` is None without a Zoom account."""
+    """One person; `key` is known to the truth only, never to Zoom. `user_id` is None without a Zoom account."""
 
     key: str
     role: Role

@@ -117,7 +117,7 @@ class Slot:
         return self.deleted_at is not None
 
     def is_open(self, moment: datetime) -> bool:
-        """Whether one could register for it at a moment, as far as deletion goes."""
+        """Whether it had not been deleted for good at a moment."""
         return self.deleted_at is None or moment < self.deleted_at
 
     @property

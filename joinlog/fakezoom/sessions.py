@@ -104,7 +104,7 @@ def draw_openings(rng: random.Random, mix: Mix, series: Series, slots: Sequence[
 
 
 def draw_free_openings(rng: random.Random, series: Series) -> list[Opening]:
-    """Types 6, 3, 1 and 4: sessions whenever somebody likes; an instant meeting only once, at once."""
+    """When meetings of types 6, 3, 1 and 4, which have no schedule, are run; an instant meeting once, right away."""
     at = series.created_at + timedelta(seconds=20)
     if series.type == 1:
         return [Opening(at, at + timedelta(minutes=rng.randint(10, 60)), "held")]
@@ -401,7 +401,7 @@ def new_connection(
 
 
 def leave_text(connection: Connection) -> str:
-    """What Zoom writes when somebody leaves of their own accord."""
+    """The `leave_reason` Zoom sends when somebody leaves before the end."""
     return f"{connection.attendee.person.name} left the meeting.<br>Reason: left the meeting."
 
 

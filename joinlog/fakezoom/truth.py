@@ -169,7 +169,7 @@ class Truth:
 
     @property
     def occurrence_of(self) -> Mapping[str, str | None]:
-        """Instance uuid -> occurrence id, or None for a rehearsal or an unscheduled opening."""
+        """Instance uuid -> occurrence id, or None for a rehearsal or where no occurrence was due."""
         return {uuid: instance.occurrence_id for uuid, instance in self.instances.items()}
 
     def add(self, other: "Truth") -> None:

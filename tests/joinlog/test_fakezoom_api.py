@@ -271,6 +271,21 @@ def test_what_has_not_happened_yet_is_not_shown() -> None:
     assert len(c.read(f"/past_webinars/{s.meeting_id}/instances")["webinars"]) == 1
 
 
+def test_what_was_before_installation_is_in_the_api_and_in_no_delivery() -> None:
+    w = world("calm")
+    middle = sorted(i.ended_at for i in w.truth.instances.values())[len(w.truth.instances) // 2]
+    attempts = plan(w.emissions, replace(NO_FAULTS, installed_at=middle), 1)
+    delivered = {a.event["payload"]["object"]["uuid"] for a in attempts if a.event["event"].endswith(".ended")}
+    c = client(w)
+    listed = {
+        row["uuid"] for s in w.truth.series for row in c.read(f"/past_webinars/{s.meeting_id}/instances")["webinars"]
+    }
+    assert listed == set(w.truth.instances)
+    before = {i.uuid for i in w.truth.instances.values() if i.ended_at < middle - timedelta(seconds=2)}
+    assert len(before) > 5
+    assert before.isdisjoint(delivered)
+
+
 def test_a_moved_occurrence_is_shown_as_it_stood() -> None:
     w = world(replace(CALM, moved=1.0, moved_gets_new_id=1.0))
     history = w.histories[0]

@@ -168,6 +168,12 @@ def test_what_cannot_be_known_is_said_so() -> None:
     assert {s.seconds_by for s in w.truth.standings if s.standing == "attended"} == {"webhook", "never"}
 
 
+def test_a_bound_telephone_is_its_persons() -> None:
+    w = generate(7, 4, replace(CALM, phone=1.0), start=START, audience=(16, 24))
+    assert any(c.phone_number for c in w.truth.connections)
+    assert {s.seconds_by for s in w.truth.standings if s.standing == "attended"} == {"webhook"}
+
+
 def test_two_registrants_of_one_account_are_two_who_attended() -> None:
     w = generate(7, 4, replace(CALM, shared_accounts=1.0, show_up=1.0), start=START, audience=(16, 24))
     owners = defaultdict(set)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, render_template
+from http import HTTPStatus
+
+from flask import Flask, Response, abort, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
@@ -14,6 +16,7 @@ from webhook.group_commit import CommitFailed
 from webhook.pages import connect, exports, health, inbox, instance, live, meeting
 from webhook.pages.formatting import prepare_templates
 from webhook.pages.fragments import Fragments
+from webhook.pages.parameters import NumberInPath, can_be_stored
 from webhook.pages.tail import Changes, LogTail
 
 CONTENT_SECURITY_POLICY = (
@@ -47,8 +50,15 @@ def add_pages(app: Flask, settings: Settings, database: Database) -> None:
     prepare_templates(app, parts["guard"].tokens)
     app.jinja_env.globals["row_of"] = live.row_of
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
+    app.url_map.converters["int"] = NumberInPath
     for page in (live, meeting, instance, inbox, health, connect, exports):
         app.register_blueprint(page.blueprint)
+
+    @app.before_request
+    def refuse_what_no_row_holds() -> None:
+        told = [text for values in (request.args, request.form) for pair in values.items(multi=True) for text in pair]
+        if not can_be_stored([request.path, *told]):
+            abort(HTTPStatus.BAD_REQUEST, "No text holds a NUL character.")
 
     @app.after_request
     def protect(response: Response) -> Response:

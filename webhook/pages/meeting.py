@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, abort, current_app, render_template, request
@@ -23,6 +22,7 @@ from schema.store.meetings import (
 from webhook.access import granted, require_meeting
 from webhook.pages.formatting import fragment_answer, read_account
 from webhook.pages.fragments import Fragments
+from webhook.pages.parameters import read_moment
 
 MEETINGS_SHOWN = 50
 GRID_REST_SECONDS = 3.0  # its numbers are the dearest query of the pages
@@ -47,7 +47,7 @@ class Undecided(NamedTuple):
 @blueprint.get("/meetings")
 def meetings() -> str:
     """Every meeting, the one something was heard of last first."""
-    before = _moment(request.args.get("before"))
+    before = read_moment(request.args.get("before"))
     with _database().read() as connection:
         found = read_meetings(connection, before, MEETINGS_SHOWN + 1, granted().meeting_id)
     older = found[MEETINGS_SHOWN - 1].updated_at if len(found) > MEETINGS_SHOWN else None
@@ -115,14 +115,6 @@ def read_evidence(instance: InstanceRow) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
 
 
 def _database() -> Database:

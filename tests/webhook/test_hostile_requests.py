@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -15,12 +18,16 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from schema.settings import Settings
-from tests.conftest import settings_for
+from tests.conftest import SIGNING_KEY, settings_for
 from tests.inbox_to_tables import one, take
-from tests.page_client import ORIGIN, Site, Visitor, open_site
+from tests.page_client import ORIGIN, TOKENS, Site, Visitor, open_site
+from tests.processes import running
+from tests.signed_requests import SECRET
 from tests.stories import ACCOUNT, Story
+from tests.waiting import wait_until
 from webhook.pages.formatting import uuid_part
 from webhook.pages.tail import LogTail
+from webhook.tokens import Role, new_pass
 
 STORY = Story()
 UUID = "run-1=="
@@ -160,6 +167,16 @@ def test_no_query_makes_a_5xx(site: Site, share: int) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("query", ["x=\xff", "x=\xc3\xa9", "\x80\x81"])
+def test_no_raw_bytes_in_a_query_make_a_5xx(sqlite_url: str, redis_url: str, query: str) -> None:
+    with open_site(settings_for(sqlite_url, redis_url)) as site:
+        visitor = site.visitor()
+        for rule in rules(site, "GET"):
+            path = path_of(rule, **USUAL, event_id="1")
+            answer = visitor.client.get(path, environ_overrides={"QUERY_STRING": query}, buffered=True)
+            assert_answered(answer, rule.rule)
+
+
 def _epoch(site: Site) -> str:
     tail: LogTail = site.app.extensions["joinlog"]["tail"]
     return tail.cursor().partition(".")[0]
@@ -240,3 +257,34 @@ def test_no_header_makes_a_5xx(web_settings: Settings) -> None:
                     for value in HEADER_VALUES:
                         answer = visitor.client.get(path, headers={name: value}, buffered=True)
                         assert_answered(answer, (path, name, value))
+
+
+TARGETS = (
+    b"/%00", b"/meeting/%00/1", b"/meeting/%FF/1", b"/%2577ebhook", b"//", b"/?%FF=%00&before=\xff", b"/\xc3\xa9",
+    b"/instance/-/%2e%2e", b"/static/%2e%2e/%2e%2e/app.py", b"/static/%00", b"http://evil.example/", b"*",
+    b"/?x=\xff", b"/inbox?x=\xff", b"/meetings?x=\xff&x=%ff", b"/health?\xe9", b"/inbox?x=\xc3\xa9",
+    "/lines?kind=\N{FIRE ENGINE}".encode(),
+    b"/" + b"a" * 60_000, b"/?" + b"meeting=1&" * 6000, b"/;a=b", b"/%", b"/#x", b"/%0d%0aX:%20y",
+)  # fmt: skip
+
+
+@pytest.mark.faults
+@pytest.mark.xdist_group("processes")
+def test_no_request_line_makes_a_5xx_of_the_server_that_production_runs(
+    tmp_path: Path, sqlite_url: str, redis_url: str
+) -> None:
+    link = TOKENS.sign_link(new_pass(Role.OPERATOR, timedelta(hours=1), datetime.now(UTC)))
+    variables = {
+        "DATABASE_URL": sqlite_url, "REDIS_URL": redis_url, "ZOOM_WEBHOOK_SECRET_TOKEN": SECRET,
+        "SECRET_KEY": SIGNING_KEY,
+    }  # fmt: skip
+    with running(tmp_path, "web", **variables) as web:
+        wait_until(web.is_ready, "the web process")
+        for method in (b"GET", b"POST", b"HEAD", b"OPTIONS", b"BREW"):
+            for target in TARGETS:
+                with socket.create_connection(("127.0.0.1", web.port), timeout=20) as client:
+                    head = b"%b %b HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nAuthorization: Bearer %b\r\n\r\n"
+                    client.sendall(head % (method, target, link.encode()))
+                    status = client.recv(12)
+                assert status[9:10] in (b"2", b"3", b"4"), (method, target[:40], status)
+        assert web.is_ready()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from itertools import chain
 
 from flask import Flask, Response, abort, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
@@ -56,8 +57,11 @@ def add_pages(app: Flask, settings: Settings, database: Database) -> None:
 
     @app.before_request
     def refuse_what_no_row_holds() -> None:
-        told = [text for values in (request.args, request.form) for pair in values.items(multi=True) for text in pair]
-        if not can_be_stored([request.path, *told]):
+        try:
+            values = [*request.args.items(multi=True), *request.form.items(multi=True)]
+        except UnicodeDecodeError:
+            abort(HTTPStatus.BAD_REQUEST, "The query is not UTF-8.")
+        if not can_be_stored([request.path, *chain.from_iterable(values)]):
             abort(HTTPStatus.BAD_REQUEST, "No text holds a NUL character.")
 
     @app.after_request

@@ -58,6 +58,7 @@ class InboxEvent(SQLModel, table=True):
     error: str | None = _column("why it is dead")
     body: str | None = _column("the signed body as text, without credentials; null once retention removed it")
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    request_id: str | None = _column("x-zm-request-id of the first delivery, as Zoom's own delivery log names it")
     __table_args__ = (
         Index("inbox_event_key", "account_id", "idempotency_key", unique=True),
         partial_index("inbox_event_pending", "id", where="state = 'pending'"),

@@ -41,6 +41,7 @@ class Delivery(NamedTuple):
     envelope: Envelope
     received_at: datetime
     tracking_id: str | None = None
+    request_id: str | None = None
 
 
 class PendingCommit:

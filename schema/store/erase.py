@@ -94,7 +94,10 @@ def write_bodies(connection: Connection, bodies: Sequence[KeptBody], now: dateti
     if not bodies:
         return
     dialect = dialect_of(connection)
-    query = "UPDATE inbox_event SET body = ?, tracking_id = NULL, updated_at = ? WHERE account_id = ? AND id = ?"
+    query = (
+        "UPDATE inbox_event SET body = ?, tracking_id = NULL, request_id = NULL, updated_at = ? "
+        "WHERE account_id = ? AND id = ?"
+    )
     moment = dialect.parameter(now)
     values = [(kept.body, moment, kept.account_id, kept.id) for kept in bodies]
     dialect.run_all(connection, [Statement(query, values, is_repeated=True)])

@@ -26,7 +26,8 @@ class Arrival(NamedTuple):
     id: int  # microseconds since 1970, unique
     envelope: Envelope
     received_at: datetime
-    tracking_id: str | None
+    tracking_id: str | None = None
+    request_id: str | None = None
 
 
 class Claimed(NamedTuple):
@@ -44,7 +45,8 @@ class Claimed(NamedTuple):
 _TABLE = "inbox_event"
 _KEEP_NAMES = (
     "account_id", "id", "idempotency_key", "event_type", "event_ts", "meeting_id", "uuid", "received_at",
-    "last_delivered_at", "processed_at", "deliveries", "tracking_id", "state", "error", "body", "updated_at",
+    "last_delivered_at", "processed_at", "deliveries", "tracking_id", "request_id", "state", "error", "body",
+    "updated_at",
 )  # fmt: skip
 _REPEAT = (
     "ON CONFLICT (account_id, idempotency_key) DO UPDATE SET "
@@ -87,8 +89,8 @@ def _kept_row(arrival: Arrival) -> tuple[Any, ...]:
     return (
         envelope.account_id, arrival.id, envelope.idempotency_key, envelope.event_type, envelope.event_ts,
         envelope.meeting_id, envelope.uuid, received_at, received_at, received_at if is_dead else None, 1,
-        arrival.tracking_id, EventState.DEAD.value if is_dead else EventState.PENDING.value, envelope.error,
-        envelope.body, received_at,
+        arrival.tracking_id, arrival.request_id, EventState.DEAD.value if is_dead else EventState.PENDING.value,
+        envelope.error, envelope.body, received_at,
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ REPLAY_BATCH_EVENTS = 500  # on SQLite intake waits while one is written: millis
 REPLAY_SECONDS_MAX = 1.5  # per click; the page says how many are left
 COLUMNS = (
     "account_id", "id", "state", "event_type", "event_ts", "meeting_id", "uuid", "received_at", "last_delivered_at",
-    "processed_at", "deliveries", "tracking_id", "error",
+    "processed_at", "deliveries", "tracking_id", "request_id", "error",
 )  # fmt: skip
 
 blueprint = Blueprint("inbox", __name__)

@@ -28,7 +28,7 @@ format: $(READY) ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)       ## the small benchmarks, under 15 minutes; writes docs/benchmarks.md
+bench: $(READY)       ## the small benchmarks, under 15 minutes; writes docs/explanation/benchmarks.md
 	$(BIN)/python -m tests.bench small
 
 bench-full: $(READY)  ## the large sizes: storm of 100,000, ten million events in the inbox
@@ -46,12 +46,13 @@ screenshots: $(READY) ## docs/screenshots/*.png, every page in light, dark and p
 clean:          ## remove what the targets above installed
 	rm -rf .venv .bootstrap
 
-# uv installs exactly what uv.lock names. It comes from the package index into a private folder.
-$(UV):
+# uv installs exactly what uv.lock names. It comes from the package index into a private folder, as bootstrap.txt has it.
+$(UV): bootstrap.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Joinlog needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv .bootstrap
-	.bootstrap/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	$(PYTHON) -m venv --clear .bootstrap
+	.bootstrap/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r bootstrap.txt
+	@touch $@
 
 # First with the certificates of this machine, which know a company's proxy, then with those that uv brings along.
 $(READY): $(UV) pyproject.toml uv.lock

@@ -48,6 +48,13 @@ class Explaining(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Begin: before any file is opened."""
+        from schema.lossy_stream import occupy_standard_descriptors
+
+        occupy_standard_descriptors()
+        return super().main(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         from redis.exceptions import RedisError
@@ -81,5 +88,5 @@ def _first_line(error: BaseException) -> str:
 def main() -> None:
     """Joinlog records Zoom's webhooks and says which instance was which occurrence, and who came.
 
-    Settings come from the environment; README.md lists them. Start with `joinlog up`.
+    Settings come from the environment; docs/reference/settings.md lists them. Start with `joinlog up`.
     """

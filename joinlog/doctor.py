@@ -6,9 +6,11 @@ Each check says `ok`, `warn` (works, and somebody should look) or `fail` (events
 from __future__ import annotations
 
 import json
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -20,7 +22,7 @@ from joinlog.redis_server import redis_url_of
 from joinlog.up import what_is_missing
 from schema.revision import applied_revision, newest_revision
 from schema.settings import KEY_BYTES_MIN, KEY_FILE, ConfigurationError, Settings, read_settings, without_password
-from schema.store.database import Database
+from schema.store.database import STATEMENT_SECONDS_MAX, Database
 from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version
 from webhook.intake import fingerprint
 from workers.queue import connect, last_heartbeat, open_queue
@@ -104,6 +106,9 @@ def look_at_address(settings: Settings) -> Finding:
     if settings.public_url is None:
         if not settings.zoom_secrets and settings.is_loopback:
             return Finding("address", OK, f"{settings.base_url}, this machine only, which is what a demo wants")
+        if settings.trusted_proxies:
+            says = f"the links of `joinlog link` lead to {settings.base_url}, and not to the reverse proxy"
+            return Finding("address", WARN, says, "set PUBLIC_URL=https://...")
         return Finding(
             "address",
             WARN,
@@ -112,13 +117,6 @@ def look_at_address(settings: Settings) -> Finding:
         )
     if not settings.public_url.startswith("https://"):
         return Finding("address", FAIL, "PUBLIC_URL is not https, and Zoom posts to nothing else", "set https://...")
-    if settings.trusted_proxies == 0:
-        return Finding(
-            "address",
-            WARN,
-            f"{settings.public_url}, but no reverse proxy is believed",
-            "set TRUSTED_PROXIES=1 if one stands in front and sets X-Forwarded-For and X-Forwarded-Proto",
-        )
     return Finding("address", OK, settings.public_url)
 
 
@@ -126,9 +124,11 @@ def _look_at_database(settings: Settings, now: datetime) -> Iterator[Finding]:
     shown = without_password(settings.database_url)
     database = None
     try:
-        database = Database(settings.database_url)
+        database = Database(settings.database_url, statement_seconds=STATEMENT_SECONDS_MAX)
         with database.read() as connection:
             yield Finding("database", OK, f"{shown}, {server_version(connection)}")
+            if database.dialect.has_one_writer:
+                yield from look_at_file(Path(database.url.database or ""))
             applied, newest = applied_revision(connection), newest_revision()
             if applied != newest:
                 says = f"the database is at {applied or 'nothing'}, this version needs {newest}"
@@ -146,6 +146,13 @@ def _look_at_database(settings: Settings, now: datetime) -> Iterator[Finding]:
     finally:
         if database is not None:
             database.close()
+
+
+def look_at_file(path: Path) -> Iterator[Finding]:
+    """Is a SQLite file closed to the other users of this machine?"""
+    if path.is_file() and path.stat().st_mode & stat.S_IRWXO:
+        says = f"every user of this machine can read {path}, which holds names and addresses"
+        yield Finding("database file", WARN, says, f"chmod o= {path}*")
 
 
 def look_at_inbox(health: InboxHealth, now: datetime) -> Iterator[Finding]:

@@ -72,7 +72,9 @@ def play_demo(url: str) -> None:
     from joinlog import fakezoom
     from workers.main import stop_on_signals
 
-    secret = read_settings().zoom_webhook_secret_token
+    settings = read_settings()
+    configure_logs(settings, "demo")
+    secret = settings.zoom_webhook_secret_token
     assert secret is not None
     stop = threading.Event()
     stop_on_signals(stop)

@@ -60,17 +60,30 @@ class Child:
             self.process = None
             if not self.is_needed:
                 return
-            self.failures = 1 if now - self.started_at >= STEADY_SECONDS else self.failures + 1
-            pause = pause_after(self.failures)
-            self.start_at = now + pause
+            pause = self._put_off(now, now - self.started_at)
             log.warning("process_ended", name=self.name, how=how_it_ended(code), restart_seconds=pause)
         elif not self.is_needed:
             return
         if now >= self.start_at:
-            self.started_at = now
+            self._start(now)
+
+    def _start(self, now: float) -> None:
+        self.started_at = now
+        try:
             self.process = self.start()
-            if self.failures:
-                log.info("process_restarted", name=self.name, pid=self.process.pid)
+        except OSError as error:  # no memory or no process id left: that passes, and the others go on meanwhile
+            pause = self._put_off(now, 0.0)
+            log.error("process_not_started", name=self.name, error=error.strerror, restart_seconds=pause)
+            return
+        if self.failures:
+            log.info("process_restarted", name=self.name, pid=self.process.pid)
+
+    def _put_off(self, now: float, ran_seconds: float) -> float:
+        """Count a failure; returns the pause until the next start, seconds."""
+        self.failures = 1 if ran_seconds >= STEADY_SECONDS else self.failures + 1
+        pause = pause_after(self.failures)
+        self.start_at = now + pause
+        return pause
 
 
 def how_it_ended(code: int) -> str:

@@ -1,6 +1,7 @@
 """`joinlog up`: everything Joinlog needs, started by one command and stopped by one key.
 
-1. Settle what the environment left open: a Redis server, and without a secret token a demo.
+1. See that no other one runs in this folder, and clean up after one that was killed.
+   Settle what the environment left open: a Redis server, and without a secret token a demo.
 2. Migrate.
 3. Start web, worker and clock, say where they are, and start again whichever ends.
 4. At Ctrl-C or SIGTERM stop them all. Should this process be killed, the kernel ends them.
@@ -24,6 +25,7 @@ import click
 import structlog
 from rich.console import Console
 
+from joinlog.folder_lock import lock_folder
 from joinlog.redis_server import URL_FILE, RedisServer
 from joinlog.supervisor import Child, Children, start_process
 from schema.logs import configure_logs
@@ -35,7 +37,9 @@ WEBHOOK_PATH = "/webhook"
 PAGE_LINK_LASTS = timedelta(hours=12)
 READY_SECONDS_MAX = 30.0
 READY_POLL_SECONDS = 0.1
-ANSWER_SECONDS_MAX = 2.0
+ANSWER_SECONDS_MAX = 4.0  # of `/readyz`, which waits 2.8 s for a database that stands still
+REMAINS_SECONDS_MAX = 10.0  # for the processes of an `up` that was killed; the kernel has told them to stop
+PORT_POLL_SECONDS = 0.1
 
 log = structlog.get_logger()
 
@@ -43,16 +47,17 @@ log = structlog.get_logger()
 @click.command()
 def up() -> None:
     """Migrate, then run web, worker and clock until Ctrl-C. Without a secret token a demo plays."""
-    plan = settle(read_settings(), os.environ)
-    configure_logs(plan.settings, "up")
-    with Signals(signal.SIGCHLD) as signals, ExitStack() as stack:
+    settings = read_settings()
+    configure_logs(settings, "up")
+    with ExitStack() as stack:
+        was_killed = stack.enter_context(lock_folder())
+        plan = settle(settings, os.environ, port_seconds_max=REMAINS_SECONDS_MAX if was_killed else 0.0)
+        signals = stack.enter_context(Signals(signal.SIGCHLD))
         children = []
         if plan.starts_redis:
-            server = stack.enter_context(RedisServer())
+            server = stack.enter_context(RedisServer(url_file=URL_FILE))
             children.append(Child("redis", server.start, process=server.process, started_at=time.monotonic()))
             plan.environment["REDIS_URL"] = server.url
-            stack.callback(URL_FILE.unlink, missing_ok=True)
-            URL_FILE.write_text(server.url)
             server.wait_until_ready(signals)
         _migrate(plan.settings)
         children += [_child(name, plan) for name in ("web", "worker", "clock")]
@@ -69,8 +74,11 @@ class Plan:
     starts_redis: bool
 
 
-def settle(settings: Settings, environment: Mapping[str, str]) -> Plan:
-    """Decide what the environment left open. Raises ConfigurationError when it must not be decided here."""
+def settle(settings: Settings, environment: Mapping[str, str], port_seconds_max: float = 0.0) -> Plan:
+    """Decide what the environment left open. Raises ConfigurationError when it must not be decided here.
+
+    A taken port may take `port_seconds_max` to become free: the processes of a killed `joinlog up` still end.
+    """
     is_demo = not settings.zoom_secrets
     if is_demo and not settings.is_loopback:
         raise ConfigurationError(
@@ -78,13 +86,28 @@ def settle(settings: Settings, environment: Mapping[str, str]) -> Plan:
             "set the secret token of your Zoom app, or unset HOST and PUBLIC_URL."
         )
     settings.signing_keys  # noqa: B018 - says now if SECRET_KEY is missing, and makes the key the processes share
-    port = require_free_port(settings.host, settings.port)
+    port = _await_free_port(settings, port_seconds_max)
     own = dict(environment) | {"PORT": str(port), "PYTHONUNBUFFERED": "1"}
     if is_demo:
         own["ZOOM_WEBHOOK_SECRET_TOKEN"] = secrets.token_urlsafe(24)
     if settings.log_format == "auto" and sys.stderr.isatty():
         own["LOG_FORMAT"] = "text"
     return Plan(settings.model_copy(update={"port": port}), own, is_demo, settings.redis_url is None)
+
+
+def _await_free_port(settings: Settings, seconds_max: float) -> int:
+    deadline = time.monotonic() + seconds_max
+    is_told = False
+    while True:
+        try:
+            return require_free_port(settings.host, settings.port)
+        except ConfigurationError:
+            if time.monotonic() >= deadline:
+                raise
+        if not is_told:
+            is_told = True
+            click.echo(f"A Joinlog that was killed still has port {settings.port}; it ends within {seconds_max:g} s.")
+        time.sleep(PORT_POLL_SECONDS)
 
 
 def run(children: Children, plan: Plan, signals: Signals) -> None:

@@ -1,6 +1,6 @@
 """Every setting Joinlog reads from its environment, with its default and its limits.
 
-The names are the environment's; README.md lists them and a test holds that list against this class.
+The names are the environment's; docs/reference/settings.md lists them and a test holds that list against this class.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
             return tuple(reversed(keys))
         if not self.is_loopback:
             raise ConfigurationError(
-                f"SECRET_KEY is not set, and the server listens on {self.host}, which others can reach. "
+                f"SECRET_KEY is not set, and others can reach the server ({self._how_reached}). "
                 "Set it to a long random text, the same for every process: "
                 "export SECRET_KEY=\"$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')\""
             )
@@ -94,12 +94,14 @@ class Settings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         """True while nobody but this machine is meant to reach the server."""
-        return self.host in LOOPBACK_HOSTS and self.public_url is None
+        return self.host in LOOPBACK_HOSTS and self.public_url is None and self.trusted_proxies == 0
 
     @property
-    def sqlalchemy_url(self) -> str:
-        """DATABASE_URL as SQLAlchemy wants it; `postgres://`, as hosting services write it, is understood."""
-        return normalise_database_url(self.database_url)
+    def _how_reached(self) -> str:
+        """Which setting says that others can."""
+        if self.host not in LOOPBACK_HOSTS:
+            return f"HOST={self.host}"
+        return f"PUBLIC_URL={self.public_url}" if self.public_url else f"TRUSTED_PROXIES={self.trusted_proxies}"
 
     @property
     def base_url(self) -> str:
@@ -117,19 +119,6 @@ def read_settings() -> Settings:
     except ValidationError as error:
         lines = [f"{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}" for fault in error.errors()]
         raise ConfigurationError("The environment is not usable. " + "; ".join(lines)) from None
-
-
-def normalise_database_url(url: str) -> str:
-    """Turn any spelling of a SQLite or Postgres URL into the one with the driver Joinlog uses."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        raise ConfigurationError("DATABASE_URL must look like sqlite:///joinlog.db or postgresql://user@host/name")
-    dialect = scheme.split("+")[0]
-    if dialect in {"postgres", "postgresql"}:
-        return f"postgresql+psycopg://{rest}"
-    if dialect == "sqlite":
-        return f"sqlite://{rest}"
-    raise ConfigurationError(f"DATABASE_URL names {dialect!r}; Joinlog keeps its tables in sqlite or postgresql")
 
 
 def without_password(url: str) -> str:

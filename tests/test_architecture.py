@@ -18,10 +18,11 @@ OURS = ("schema", "webhook", "workers", "joinlog")
 WORLDLY = {"flask", "redis", "rq", "sqlalchemy", "sqlmodel", "psycopg", "sqlite3", "alembic", "granian", "socket",
            "httpx", "requests", "urllib", "subprocess"}  # fmt: skip
 PURE = (
-    "schema.zoom", "schema.states", "schema.log_kinds", "schema.reserved", "schema.own_events",
-    "webhook.signature", "webhook.tokens", "workers.core",
+    "schema.zoom", "schema.states", "schema.log_kinds", "schema.rows", "schema.known", "schema.change",
+    "schema.reserved", "schema.own_events", "webhook.signature", "webhook.tokens",
+    "workers.core",
     "joinlog.fakezoom.world", "joinlog.fakezoom.delivery", "joinlog.fakezoom.mix", "joinlog.fakezoom.truth",
-    "joinlog.fakezoom.live_events", "joinlog.fakezoom.payloads",
+    "joinlog.fakezoom.events", "joinlog.fakezoom.open_facts", "joinlog.fakezoom.api", "joinlog.fakezoom.standings",
 )  # fmt: skip
 MAY_IMPORT = {
     "schema": {"schema"},
@@ -128,8 +129,8 @@ def test_only_the_queue_knows_redis_and_rq_and_only_the_store_knows_drivers() ->
     owners = {
         "redis": {"workers.queue", "workers.jobs"},
         "rq": {"workers.queue", "workers.jobs"},
-        "sqlite3": {"schema.store.database"},
-        "psycopg": set(),
+        "sqlite3": {"schema.store.engines", "schema.store.dialect"},
+        "psycopg": {"schema.store.dialect", "schema.store.bounded_connection"},
         "alembic": {"schema.migrate"},
     }
     for path in sources("schema", "webhook", "workers"):
@@ -143,6 +144,13 @@ def test_only_the_queue_knows_redis_and_rq_and_only_the_store_knows_drivers() ->
 def test_pages_find_the_parts_of_the_process_in_one_place() -> None:
     found = {module_of(path) for path in sources(*OURS, "tests") if ".extensions[" in path.read_text()}
     assert found == {"webhook.parts", "tests.test_architecture"}
+
+
+def test_only_the_dialect_knows_which_database_it_is() -> None:
+    names = re.compile(r"""is_postgres|dialect\.name|get_backend_name|["'](?:postgresql|sqlite)["']""")
+    for path in sources(*OURS):
+        if module_of(path) != "schema.store.dialect" and "migrations" not in path.parts:
+            assert names.search(path.read_text()) is None, module_of(path)
 
 
 def test_whatever_an_event_can_do_wrong_ends_in_exactly_one_place() -> None:

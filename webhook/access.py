@@ -41,6 +41,7 @@ class Guard:
     """Decides whether a request is let in: reads links and cookies, and knows which links are revoked."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
         self.tokens = Tokens(settings.signing_keys)
         self.is_secure = not settings.is_loopback
         # Browsers do not tell ports apart: two Joinlogs on one machine must not share a cookie.
@@ -74,8 +75,19 @@ class Guard:
             return link_id in self._revoked
 
     def is_own_origin(self, origin: str | None) -> bool:
-        """Whether a form was sent from one of our own pages, by the Origin header of the browser."""
-        return origin is not None and urlsplit(origin).netloc in {request.host, *self.own_origins}
+        """Whether a form was sent from one of our own pages; browsers say so with every post."""
+        if origin is None:
+            return False
+        try:
+            return urlsplit(origin).netloc in {request.host, *self.own_origins}
+        except ValueError:  # `http://[`
+            return False
+
+    def own_url(self) -> str:
+        """Where browsers reach us, without a slash at the end: PUBLIC_URL, else what trusted proxies say."""
+        if self._settings.public_url is None and self._settings.trusted_proxies:
+            return request.host_url.rstrip("/")
+        return self._settings.base_url
 
 
 def guard_pages(app: Flask, guard: Guard) -> None:

@@ -20,6 +20,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.common import AbstractServer
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from schema.gc_tuning import collect_rarely
 from schema.logs import configure_logs
@@ -112,6 +113,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(health)
     add_webhook(app, parts.endpoint)
     add_pages(app, parts.guard)
+    if count := settings.trusted_proxies:  # each adds its line to these headers; what a client sent stands before them
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
     return app
 
 

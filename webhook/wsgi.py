@@ -16,6 +16,7 @@ from typing import Any
 
 from webhook.connection import Connection, ReaderGone, connection_from
 
+PROBES = frozenset({"/healthz", "/readyz"})  # have a thread of their own, for when all others wait for a database
 STREAMS_MAX = 4  # as many as exports at once; they have threads of their own, for a slow reader must hold up no page
 READER_SECONDS_MAX = 30.0  # whoever takes nothing of a streamed answer for so long is cut off
 
@@ -33,17 +34,20 @@ class WsgiBridge:
         self._application = application
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
         self._streams = ThreadPoolExecutor(STREAMS_MAX, thread_name_prefix="stream")
+        self._probes = ThreadPoolExecutor(1, thread_name_prefix="probe")
 
     def close(self) -> None:
         """Take no more requests."""
         self._pool.shutdown(wait=False)
         self._streams.shutdown(wait=False)
+        self._probes.shutdown(wait=False)
 
     async def answer(self, scope: Any, body: bytes, protocol: Any) -> None:
         """Answer one request of granian's; all of it happens in one context."""
         loop = asyncio.get_running_loop()
         context, environ = copy_context(), environ_of(scope, body)
-        status, headers, chunks = await loop.run_in_executor(self._pool, context.run, self._call, environ)
+        pool = self._probes if scope.path in PROBES else self._pool
+        status, headers, chunks = await loop.run_in_executor(pool, context.run, self._call, environ)
         if isinstance(chunks, bytes):
             protocol.response_bytes(status, headers, chunks)
             return
@@ -70,7 +74,7 @@ def environ_of(scope: Any, body: bytes) -> dict[str, Any]:
         "REQUEST_METHOD": scope.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": scope.path.encode().decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
+        "QUERY_STRING": scope.query_string.encode().decode("latin-1"),  # bytes as WSGI has them: they may be UTF-8
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
         "SERVER_NAME": server_name.strip("[]"),
         "SERVER_PORT": server_port,

@@ -38,14 +38,14 @@ def run_worker(settings: Settings) -> None:
     collect_rarely()
     database = Database(settings.database_url, durable=False)
     drain = Drain(database, batch_events=settings.drain_batch_events, stopping=stopping)
-    jobs.prepare(drain.empty)
+    jobs.prepare(drain.drain_all)
     log.info("worker_started", database=database.shown_url)
     await_migrations(database, stopping)
     metrics = Publisher(database, "worker")
     metrics.start()
     while not stopping.is_set():
         try:
-            drain.empty()
+            drain.drain_all()
         except (SQLAlchemyError, OSError) as error:
             log.error("drain_given_up", error=type(error).__name__)
         if not stopping.is_set():

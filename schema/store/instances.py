@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from schema.store.rows import as_moment
-from schema.store.statements import run
+from schema.store.dialect import as_moment, run
 
 
 class StayRow(NamedTuple):

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, select, text
 
 from schema.store.database import Database
-from schema.tables import TABLES, UtcDateTime
+from schema.store.dialect import UtcDateTime
+from schema.tables import TABLES
 
 COUNTER, GAUGE = "counter", "gauge"
 

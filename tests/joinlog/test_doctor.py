@@ -61,6 +61,14 @@ def test_a_database_that_is_not_there_or_not_migrated_fails(empty_database_url: 
     assert levels(settings_for("sqlite:////nowhere/x.db", "redis://127.0.0.1:1"))["database"] == "fail"
 
 
+def test_a_database_file_that_everybody_can_read_is_said(sqlite_url: str, redis_url: str) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    path.chmod(0o640)
+    assert "database file" not in levels(settings_for(sqlite_url, redis_url))
+    path.chmod(0o644)
+    assert levels(settings_for(sqlite_url, redis_url))["database file"] == "warn"
+
+
 def test_redis_away_or_without_a_clock_fails(sqlite_url: str, redis_url: str) -> None:
     assert levels(settings_for(sqlite_url, "redis://127.0.0.1:1"))["redis"] == "fail"
     assert levels(settings_for(sqlite_url, redis_url))["clock"] == "fail"
@@ -97,8 +105,9 @@ def test_zoom_validates_every_72_hours(hours: int | None, level: str) -> None:
         ({}, "ok"),
         ({"zoom_webhook_secret_token": "x"}, "warn"),
         ({"public_url": "http://joinlog.example.com"}, "fail"),
-        ({"public_url": "https://joinlog.example.com"}, "warn"),
+        ({"public_url": "https://joinlog.example.com"}, "ok"),
         ({"public_url": "https://joinlog.example.com", "trusted_proxies": 1}, "ok"),
+        ({"trusted_proxies": 1}, "warn"),
     ],
 )
 def test_the_address_is_one_that_zoom_can_reach(settings: dict[str, Any], level: str) -> None:

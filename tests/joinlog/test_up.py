@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sqlite3
+import stat
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from redis import Redis
 from joinlog.supervisor import Child, pause_after
 from joinlog.up import settle
 from schema.settings import ConfigurationError, Settings
+from tests.conftest import free_port
 from tests.processes import child_named, descendants, is_alive, joinlog, running
 from tests.signed_requests import SECRET, read_payload_file
 from tests.waiting import wait_until
@@ -47,6 +49,47 @@ def test_killed_processes_are_started_again_and_a_killed_up_leaves_no_orphan(tmp
         wait_until(lambda: not any(is_alive(pid) for pid in family), "the kernel to end them all")
 
 
+@pytest.mark.timeout(300)  # it starts `joinlog up` twice
+def test_one_that_starts_right_after_a_kill_has_the_port_and_cleans_up(tmp_path: Path) -> None:
+    with running(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET) as killed:
+        killed.says(READY)
+        left = Path((tmp_path / ".joinlog-redis").read_text().removeprefix("unix://")).parent
+        family = descendants(killed.process.pid)
+        killed.process.kill()
+        killed.process.wait()
+        wait_until(lambda: not any(is_alive(pid) for pid in family), "the kernel to end them all")
+    assert left.exists()
+    with socket.socket() as late:  # one of them that has not ended yet
+        late.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        late.bind(("127.0.0.1", killed.port))
+        late.listen()
+        with running(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET, PORT=str(killed.port)) as up:
+            up.says("still has port")
+            late.close()
+            up.says(READY, times=2)  # both write into one file
+            assert not left.exists()
+            assert up.post(read_payload_file("webinar.started")) == 204
+            assert up.stop() == 0
+
+
+@pytest.mark.timeout(300)  # it starts `joinlog up` twice
+def test_a_second_one_in_a_folder_says_so_and_touches_nothing_of_the_first(tmp_path: Path) -> None:
+    with running(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET) as up:
+        up.says(READY)
+        before = {file.name: file.read_bytes() for file in tmp_path.glob(".joinlog-*")}
+        assert before.keys() == {".joinlog-key", ".joinlog-redis", ".joinlog-up"}
+        second = joinlog(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET, PORT=str(free_port()))
+        assert second.returncode == 2
+        assert f"runs in this folder already (process {up.process.pid})" in second.stderr
+        assert len(second.stderr.splitlines()) == 1
+        assert {file.name: file.read_bytes() for file in tmp_path.glob(".joinlog-*")} == before
+        assert up.is_ready()
+        assert up.stop() == 0
+    with running(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET) as third:
+        third.says(READY, times=2)
+        assert third.stop() == 0
+
+
 def test_without_a_secret_a_demo_plays_until_ctrl_c(tmp_path: Path) -> None:
     with running(tmp_path, "up") as up:
         up.says("This is a demo")
@@ -55,6 +98,7 @@ def test_without_a_secret_a_demo_plays_until_ctrl_c(tmp_path: Path) -> None:
         assert up.stop(signal.SIGINT) == 0
         assert [line for pid, line in family.items() if is_alive(pid)] == []
         assert not (tmp_path / ".joinlog-redis").exists()
+        assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("joinlog.db*")} == {0o600}
 
 
 def test_a_taken_port_is_named_and_nothing_starts(tmp_path: Path) -> None:

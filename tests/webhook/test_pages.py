@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from schema.settings import Settings
@@ -204,7 +204,7 @@ def test_batch_that_commits_late_is_news(database: Database, watched: LogTail) -
     assert names(watched.since(cursor)) == ["Name 1"]
     keep_events(database, [came(2)])
     past = datetime.now(UTC) - timedelta(seconds=3)  # another worker, which took its time
-    Drain(database, now=lambda: past).empty()
+    Drain(database, now=lambda: past).drain_all()
     assert names(watched.since(cursor)) == ["Name 2", "Name 1"]
 
 
@@ -213,7 +213,7 @@ def test_two_batches_of_the_same_microsecond_are_both_news(database: Database, w
     same = datetime.now(UTC)
     for number in (1, 2):
         keep_events(database, [came(number)])
-        Drain(database, now=lambda: same).empty()
+        Drain(database, now=lambda: same).drain_all()
         assert names(watched.since(cursor))[0] == f"Name {number}"
     assert len(names(watched.since(cursor))) == 2
 
@@ -292,9 +292,16 @@ def test_one_small_query_per_refresh_whatever_the_number_of_viewers(site: Site) 
     cursors = [news_of(visitor)[1]["cursor"] for visitor in visitors]
     take(site.database, came(1))
     asked: list[str] = []
-    event.listen(site.database._reading, "before_cursor_execute", lambda _c, _u, text, *_: asked.append(text))
-    for visitor, cursor in zip(visitors, cursors, strict=True):
-        assert news_of(visitor, f"/live?after={cursor}")[1]["count"] == 1
+
+    def note(_connection: object, _cursor: object, text: str, *_: object) -> None:
+        asked.append(text)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        for visitor, cursor in zip(visitors, cursors, strict=True):
+            assert news_of(visitor, f"/live?after={cursor}")[1]["count"] == 1
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
     assert len([text for text in asked if "FROM join_log" in text]) == 2  # which batches, and their lines
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, render_template
+from http import HTTPStatus
+from itertools import chain
+
+from flask import Flask, Response, abort, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
@@ -10,6 +13,7 @@ from webhook.access import Guard, guard_pages
 from webhook.group_commit import CommitFailed
 from webhook.pages import connect, exports, health, inbox, instance, live, meeting
 from webhook.pages.formatting import prepare_templates
+from webhook.pages.parameters import NumberInPath, can_be_stored
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -33,8 +37,20 @@ def add_pages(app: Flask, guard: Guard) -> None:
     prepare_templates(app, guard.tokens)
     app.jinja_env.globals["row_of"] = live.row_of
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
+    app.url_map.converters["int"] = NumberInPath
     for page in (live, meeting, instance, inbox, health, connect, exports):
         app.register_blueprint(page.blueprint)
+
+    @app.before_request
+    def refuse_what_no_row_holds() -> None:
+        if request.endpoint == "webhook":
+            return  # it reads its body itself, whatever is in it
+        try:
+            values = [*request.args.items(multi=True), *request.form.items(multi=True)]
+        except UnicodeDecodeError:
+            abort(HTTPStatus.BAD_REQUEST, "The query is not UTF-8.")
+        if not can_be_stored([request.path, *chain.from_iterable(values)]):
+            abort(HTTPStatus.BAD_REQUEST, "No text holds a NUL character.")
 
     @app.after_request
     def protect(response: Response) -> Response:

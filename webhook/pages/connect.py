@@ -34,7 +34,7 @@ def connect() -> str:
     known = {
         "validated_at": validations[0][1] if validations else None,
         "last_received_at": last,
-        "endpoint": f"{settings.base_url}{WEBHOOK_PATH}",
+        "endpoint": f"{parts().guard.own_url()}{WEBHOOK_PATH}",
         "is_loopback": settings.is_loopback,
     }
     if "HX-Request" in request.headers:

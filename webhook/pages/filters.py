@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlencode
 
 from schema.log_kinds import LogKind
 from schema.store.join_log import Line
+from webhook.pages.parameters import read_number
 
 SEARCH_HEADER = "X-Joinlog-Search"  # percent-encoded UTF-8: headers are Latin-1
 SEARCH_CHARACTERS_MAX = 200
@@ -84,13 +85,14 @@ class Filters(NamedTuple):
 
 
 def read_filters(values: Mapping[str, Sequence[str]], search: str = "", only_meeting: int | None = None) -> Filters:
-    """The filters of a query. Values that make no sense are left out; a link may be limited to `only_meeting`."""
-    meetings = tuple(sorted({int(text) for text in values.get("meeting", ())[:VALUES_MAX] if _is_number(text)}))
+    """What a URL's query asks for. What makes no sense is left out; `only_meeting` is what a link is limited to."""
+    numbers = {read_number(text) for text in values.get("meeting", ())[:VALUES_MAX]}
+    meetings = tuple(sorted(number for number in numbers if number is not None))
     occurrences = set[Occurrence]()
     for text in values.get("occurrence", ())[:VALUES_MAX]:
-        meeting_id, separator, occurrence_id = text.partition("/")
-        if separator and occurrence_id and _is_number(meeting_id):
-            occurrences.add(Occurrence(int(meeting_id), occurrence_id))
+        number, _, occurrence_id = text.partition("/")
+        if occurrence_id and (meeting_id := read_number(number)) is not None:
+            occurrences.add(Occurrence(meeting_id, occurrence_id))
     return Filters(
         meetings if only_meeting is None else (only_meeting,),
         tuple(sorted(occurrences)),
@@ -108,7 +110,3 @@ def read_search(header: str | None) -> str:
 def words_of(search: str) -> tuple[str, ...]:
     """The words of a search, each of which must be found."""
     return tuple(search[:SEARCH_CHARACTERS_MAX].casefold().split())
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 18

@@ -20,6 +20,7 @@ from schema.log_kinds import LOG_KINDS
 from schema.store.join_log import Line
 from webhook.pages.filters import Filters
 from webhook.pages.fragments import Fragment
+from webhook.pages.parameters import can_be_stored
 from webhook.tokens import Role, Tokens
 from workers.core.ignored import IGNORED
 from workers.core.projection import PROJECTIONS
@@ -89,9 +90,10 @@ def uuid_part(uuid: str) -> str:
 def read_uuid(part: str) -> str:
     """An instance's uuid from a path; 404 when it is none."""
     try:
-        return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode()
+        uuid = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode()
     except (binascii.Error, ValueError):
         abort(404)
+    return uuid if can_be_stored([uuid]) else abort(404)
 
 
 def meeting_url(account_id: str, meeting_id: int | None) -> str:

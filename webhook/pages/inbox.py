@@ -17,6 +17,7 @@ from schema.store.join_log import INT64_MAX
 from webhook.access import all_meetings_only, granted, operators_only, require_meeting
 from webhook.pages.filters import SEARCH_HEADER, read_search, words_of
 from webhook.pages.formatting import read_account
+from webhook.pages.parameters import read_number
 from webhook.parts import parts
 
 PAGE_EVENTS = 50
@@ -49,8 +50,7 @@ class Found(NamedTuple):
 
 def wanted_events() -> Search:
     """What this request asks for."""
-    meeting = request.args.get("meeting", "").strip()
-    meeting_id = int(meeting) if meeting.isascii() and meeting.isdigit() and len(meeting) <= 18 else None
+    meeting_id = read_number(request.args.get("meeting", "").strip())
     own = granted().meeting_id
     if own is not None and meeting_id not in (None, own):
         require_meeting(meeting_id)
@@ -68,9 +68,8 @@ def wanted_events() -> Search:
 def inbox() -> str:
     """Events, newest first; a post carries the free text of browsers without JavaScript."""
     search = wanted_events()
-    before = request.args.get("before", "")
-    is_number = before.isascii() and before.isdigit() and len(before) < 19
-    found = find(parts().database, search, int(before) if is_number else INT64_MAX)
+    before = read_number(request.args.get("before", ""))
+    found = find(parts().database, search, INT64_MAX if before is None else before)
     if "HX-Request" in request.headers:
         return render_template("events.html", found=found, search=search)
     with parts().database.read() as connection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, abort, render_template, request
@@ -21,6 +20,7 @@ from schema.store.meetings import (
 )
 from webhook.access import granted, require_meeting
 from webhook.pages.formatting import fragment_answer, read_account
+from webhook.pages.parameters import read_moment
 from webhook.parts import parts
 
 MEETINGS_SHOWN = 50
@@ -46,7 +46,7 @@ class Undecided(NamedTuple):
 @blueprint.get("/meetings")
 def meetings() -> str:
     """Every meeting, the one that changed last first."""
-    before = _moment(request.args.get("before"))
+    before = read_moment(request.args.get("before"))
     with parts().database.read() as connection:
         found = read_meetings(connection, before, MEETINGS_SHOWN + 1, granted().meeting_id)
     older = found[MEETINGS_SHOWN - 1].updated_at if len(found) > MEETINGS_SHOWN else None
@@ -114,11 +114,3 @@ def read_evidence(instance: InstanceRow) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from schema.store.database import Database
-from schema.store.join_log import INT64_MAX, Cursor, Line, read_lines_before
+from schema.store.join_log import Cursor, Line, read_lines_before
 from webhook.pages.filters import Filters
 from webhook.pages.formatting import searched_text, token_of
+from webhook.pages.parameters import read_number
 from webhook.tokens import Role, Tokens
 
 PAGE_LINES = 100
@@ -77,6 +78,5 @@ class Reader:
 def read_cursor(text: str | None) -> Cursor:
     """A cursor from a URL; the newest line when there is none."""
     seq, separator, line_id = (text or "").partition("~")
-    if separator and seq.isascii() and seq.isdigit() and len(seq) <= 19:
-        return Cursor(min(int(seq), INT64_MAX), line_id)
-    return Cursor()
+    number = read_number(seq)
+    return Cursor(number, line_id) if separator and number is not None else Cursor()

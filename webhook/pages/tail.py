@@ -18,6 +18,7 @@ from typing import NamedTuple
 from schema.store.commit_marker import CommitMarker
 from schema.store.database import Database
 from schema.store.join_log import Line, count_by_batch, read_batches
+from webhook.pages.parameters import read_number
 
 LOOK_SECONDS = 0.2
 TAIL_LINES_MAX = 5000
@@ -67,7 +68,9 @@ class LogTail:
         self._database = database
         self._changes = changes
         self._lines_max = lines_max
-        self._reach = timedelta(seconds=BATCH_SECONDS_MAX if database.is_postgres else BATCH_SECONDS_MAX_ALONE)
+        self._reach = timedelta(
+            seconds=BATCH_SECONDS_MAX_ALONE if database.dialect.has_one_writer else BATCH_SECONDS_MAX
+        )
         self._lock = threading.Lock()
         self._marker: str | None = None
         self._seen: dict[datetime, int] = {}
@@ -82,14 +85,15 @@ class LogTail:
         """What came after a cursor."""
         self._look()
         with self._lock:
-            epoch, _, place = cursor.partition(".")
+            epoch, _, number = cursor.partition(".")
+            place = read_number(number)
             now = f"{self._epoch}.{self._place}"
             first = self._entries[0].place if self._entries else self._place + 1
-            if epoch != self._epoch or not place.isdigit() or not first - 1 <= int(place) <= self._place:
+            if epoch != self._epoch or place is None or not first - 1 <= place <= self._place:
                 return News(now, [], is_whole=False)
             newer = list[Entry]()
             for entry in reversed(self._entries):
-                if entry.place <= int(place):
+                if entry.place <= place:
                     break
                 newer.append(entry)
             return News(now, newer, is_whole=True)

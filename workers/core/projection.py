@@ -1,7 +1,7 @@
 """What each event says, as facts about rows. Pure: one function per kind of event, one table that names them all.
 
-A new event type is one function (or one row here), one file in tests/payloads, one line in README.md and, when the
-columns are new, one rule in `workers.core.merge`; a test fails when one of them is missing.
+A new event type is one function (or one row here), one file in tests/payloads, one row in docs/reference/events.md and,
+when the columns are new, one rule in `workers.core.merge`; a test fails when one of them is missing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from schema.log_kinds import LogKind
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
+from schema.rows import Leave, StatusEntry
 from schema.zoom.payloads import (
     Number,
     ObjectPart,
@@ -31,7 +32,7 @@ from schema.zoom.payloads import (
     read_whole_number,
     to_milliseconds,
 )
-from workers.core.merge import CLEARED, MENTION_MS, Fact, as_union
+from workers.core.merge import CLEARED, MENTION_MS, Fact
 
 MENTIONS_REMEMBERED_MAX = 1024
 
@@ -196,8 +197,7 @@ def participant_joined(event: Event) -> Facts:
     """One connection came."""
     participant = _participant(event)
     joined_at = read_moment(participant.join_time) or event.at
-    yield from _presence(event, joined_at, joins=as_union(to_milliseconds(joined_at)))
-    yield _participant_line(event, LogKind.JOINED)
+    return _presence(event, participant, LogKind.JOINED, joined_at, {"joins": (to_milliseconds(joined_at),)})
 
 
 def participant_left(event: Event) -> Facts:
@@ -205,23 +205,22 @@ def participant_left(event: Event) -> Facts:
     participant = _participant(event)
     left_at = read_moment(participant.leave_time) or event.at
     reason = read_leave_reason(participant.leave_reason, participant.user_name)
-    yield from _presence(event, left_at, leaves=as_union([to_milliseconds(left_at), reason or ""]))
-    yield _participant_line(event, LogKind.LEFT, detail=reason)
+    leaves = (Leave(to_milliseconds(left_at), reason or ""),)
+    return _presence(event, participant, LogKind.LEFT, left_at, {"leaves": leaves}, reason)
 
 
 def participant_bound(event: Event) -> Facts:
     """A telephone turned out to be the same person as another connection."""
     participant = _participant(event)
     other = read_text(participant.bind_user_id) or read_text(participant.bind_participant_uuid)
-    yield from _presence(event, event.at, bound_to=other)
-    yield _participant_line(event, LogKind.BOUND)
+    return _presence(event, participant, LogKind.BOUND, event.at, {"bound_to": other})
 
 
 def participant_role_changed(event: Event) -> Facts:
     """Somebody became host, co-host or attendee."""
-    role = read_text(_participant(event).new_role)
-    yield from _presence(event, event.at, role=role)
-    yield _participant_line(event, LogKind.ROLE, detail=role)
+    participant = _participant(event)
+    role = read_text(participant.new_role)
+    return _presence(event, participant, LogKind.ROLE, event.at, {"role": role}, role)
 
 
 # --- the account, and Joinlog's own events ----------------------------------------------------------------------
@@ -412,7 +411,7 @@ def _registration(event: Event, status: str, kind: LogKind) -> Facts:
         "last_name": read_text(registrant.last_name),
         "custom_questions": json.dumps(questions, ensure_ascii=False) if questions else None,
         "registered_at": event.at if kind is LogKind.REGISTERED else None,
-        "history": as_union([event.at_ms, status, occurrence_ids or [EVERY_OCCURRENCE]]),
+        "history": (StatusEntry(event.at_ms, status, tuple(occurrence_ids) or (EVERY_OCCURRENCE,)),),
     }
     yield _meeting(event, MENTION_MS, kind=event.kind)
     yield Fact("registrant", (event.account_id, event.meeting_id, registrant_id), values, event.at_ms)
@@ -512,41 +511,53 @@ def _connection_id(participant: ParticipantPart) -> str:
     return connection_id
 
 
-def _presence(event: Event, seen_at: datetime, **values: Any) -> Facts:
-    """One connection to one instance; a breakout room's connection belongs to the one in the main room."""
-    participant = _participant(event)
-    meeting_id = read_whole_number(event.zoom_object.id)
+def _presence(
+    event: Event,
+    participant: ParticipantPart,
+    kind: LogKind,
+    seen_at: datetime,
+    more: Mapping[str, Any],
+    detail: str | None = None,
+) -> Facts:
+    """One connection to one instance, and its line; a breakout room's connection belongs to the one in the main room.
+
+    Nine of ten events are of this kind, so what they share is read once.
+    """
+    told, uuid, connection_id = event.zoom_object, event.uuid, _connection_id(participant)
+    meeting_id, registrant_id = read_whole_number(told.id), read_text(participant.registrant_id)
+    email, name = read_email(participant.email), read_text(participant.user_name)
     values = {
         "meeting_id": meeting_id,
         "participant_uuid": read_text(participant.participant_uuid),
-        "registrant_id": read_text(participant.registrant_id),
+        "registrant_id": registrant_id,
         "zoom_user_id": read_text(participant.participant_user_id) or read_text(participant.id),
-        "email": read_email(participant.email),
-        "name": read_text(participant.user_name),
-        "room_uuid": read_text(event.zoom_object.breakout_room_uuid),
+        "email": email,
+        "name": name,
+        "room_uuid": read_text(told.breakout_room_uuid),
         "bound_to": read_text(participant.parent_user_id),
-        **values,
+        **more,
     }
-    if read_whole_number(event.zoom_object.id) is not None:
+    if meeting_id is not None:
         yield _live_meeting(event, MENTION_MS)
-    yield from _instance(event, first_seen_at=seen_at)
-    key = (event.account_id, event.uuid, _connection_id(participant))
-    yield Fact("connection", key, values, event.at_ms)
-    yield from _stated_link(event)
-
-
-def _participant_line(event: Event, kind: LogKind, detail: str | None = None) -> Fact:
-    participant = _participant(event)
-    return _line(
-        event,
-        kind,
-        uuid=event.uuid,
-        registrant_id=read_text(participant.registrant_id),
-        connection_id=_connection_id(participant),
-        name=read_text(participant.user_name),
-        email=read_email(participant.email),
-        detail=detail,
-    )
+    instance = (event.account_id, uuid)
+    yield _mentioned_instance(event, event.at_ms)
+    yield Fact("instance", instance, {"first_seen_at": seen_at}, event.at_ms)
+    yield Fact("connection", (*instance, connection_id), values, event.at_ms)
+    if told.occurrence_id is not None:
+        yield from _stated_link(event)
+    line = {
+        "seq": event.seq,
+        "event_ts": event.at,
+        "kind": kind.value,
+        "meeting_id": meeting_id,
+        "uuid": uuid,
+        "registrant_id": registrant_id,
+        "connection_id": connection_id,
+        "name": name,
+        "email": email,
+        "detail": detail,
+    }
+    yield Fact("join_log", (event.account_id, event.key), line, event.at_ms)
 
 
 def _line(event: Event, kind: LogKind, **values: Any) -> Fact:

@@ -28,7 +28,7 @@ format: $(READY) ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)       ## the small benchmarks, under 15 minutes; writes docs/benchmarks.md
+bench: $(READY)       ## the small benchmarks, under 15 minutes; writes docs/explanation/benchmarks.md
 	$(BIN)/python -m tests.bench small
 
 bench-full: $(READY)  ## the large sizes: storm of 100,000, ten million events in the inbox

@@ -88,5 +88,5 @@ def _first_line(error: BaseException) -> str:
 def main() -> None:
     """Joinlog records Zoom's webhooks and says which instance was which occurrence, and who came.
 
-    Settings come from the environment; README.md lists them. Start with `joinlog up`.
+    Settings come from the environment; docs/reference/settings.md lists them. Start with `joinlog up`.
     """

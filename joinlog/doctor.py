@@ -127,7 +127,7 @@ def _look_at_database(settings: Settings, now: datetime) -> Iterator[Finding]:
         database = Database(settings.database_url, statement_seconds=STATEMENT_SECONDS_MAX)
         with database.read() as connection:
             yield Finding("database", OK, f"{shown}, {server_version(connection)}")
-            if not database.is_postgres:
+            if database.dialect.has_one_writer:
                 yield from look_at_file(Path(database.url.database or ""))
             applied, newest = applied_revision(connection), newest_revision()
             if applied != newest:
@@ -199,7 +199,7 @@ def _look_at_redis(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield Finding("redis", OK, without_password(url))
         last = last_heartbeat(queue)
         queue.connection.close()
-    except (RedisError, ValueError, ConfigurationError) as error:
+    except (RedisError, OSError, ValueError, ConfigurationError) as error:
         yield Finding("redis", FAIL, f"{without_password(url)}: {error}", "check REDIS_URL, and that the server runs")
         return
     if last is None:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from redis.exceptions import RedisError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -26,7 +25,7 @@ from schema.store.inbox_pages import (
     read_inbox_page,
     set_pending_again,
 )
-from workers.queue import connect, open_queue, ring
+from workers.queue import QueueAway, connect, open_queue, ring
 
 LINES_DEFAULT = 20
 LINES_MAX = 10_000
@@ -134,7 +133,7 @@ def call_worker(settings: Settings) -> str:
         return later
     try:
         ring(open_queue(connect(url), settings.signing_keys))
-    except RedisError:
+    except QueueAway:
         return f"Redis does not answer. {later}"
     return "The worker applies them now."
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-import time
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -15,10 +14,10 @@ from rich.table import Table
 
 from joinlog.database import account_of, open_database
 from schema.own_events import link_event, stated_event
+from schema.rows import Instance
 from schema.store.database import Database
-from schema.store.inbox import Arrival, keep
+from schema.store.inbox import keep_own_event
 from schema.store.reports import find_instances, find_occurrence, read_links
-from schema.zoom.envelope import read_envelope
 from workers.drain import Drain
 
 Row = dict[str, Any]
@@ -56,11 +55,11 @@ def link_set(uuid: str, occurrence: str, by: str, because: str, account: str | N
     with open_database() as database:
         instance = _instance(database, uuid, account)
         with database.read() as connection:
-            known = find_occurrence(connection, instance["account_id"], instance["meeting_id"], occurrence)
+            known = find_occurrence(connection, instance.account_id, instance.meeting_id, occurrence)
         if known is None and not force:
             raise click.ClickException(
-                f"Meeting {instance['meeting_id']} has no occurrence {occurrence}. "
-                f"`joinlog report {instance['meeting_id']}` lists them; --force decides for it all the same."
+                f"Meeting {instance.meeting_id} has no occurrence {occurrence}. "
+                f"`joinlog report {instance.meeting_id}` lists them; --force decides for it all the same."
             )
         _say(database, instance, occurrence, by, because)
 
@@ -101,35 +100,34 @@ def link_stated(meeting: int, file: TextIO, account: str | None) -> None:
     _print_links(rows)
 
 
-def _instance(database: Database, uuid: str, account: str | None) -> Row:
+def _instance(database: Database, uuid: str, account: str | None) -> Instance:
     with database.read() as connection:
-        found = [row for row in find_instances(connection, uuid) if account in (None, row["account_id"])]
+        found = [row for row in find_instances(connection, uuid) if account in (None, row.account_id)]
     if not found:
         raise click.ClickException(f"No instance {uuid} is known. `joinlog links MEETING` lists a meeting's.")
     if len(found) > 1:
-        names = " or ".join(row["account_id"] for row in found)
+        names = " or ".join(row.account_id for row in found)
         raise click.ClickException(f"Several accounts know this uuid: add --account {names}.")
     return found[0]
 
 
-def _say(database: Database, instance: Row, occurrence: str | None, by: str, because: str) -> None:
+def _say(database: Database, instance: Instance, occurrence: str | None, by: str, because: str) -> None:
     body = link_event(
-        instance["account_id"], instance["meeting_id"], instance["uuid"], occurrence,
+        instance.account_id, instance.meeting_id, instance.uuid, occurrence,
         by=by, because=because, now=datetime.now(UTC),
     )  # fmt: skip
     _record(database, body)
     with database.read() as connection:
-        after = find_instances(connection, instance["uuid"])
+        after = find_instances(connection, instance.uuid)
     for row in after:
-        if row["account_id"] == instance["account_id"]:
-            click.echo(f"{row['uuid']}: {row['link_state']} {row['occurrence_id'] or 'no occurrence'}")
+        if row.account_id == instance.account_id:
+            click.echo(f"{row.uuid}: {row.link_state} {row.occurrence_id or 'no occurrence'}")
 
 
 def _record(database: Database, body: bytes) -> None:
-    """Keep a word as an event and bring it to the tables at once; other workers may do so at the same time."""
-    now = datetime.now(UTC)
-    keep(database, [Arrival(time.time_ns() // 1000, read_envelope(body), now, None)])
-    Drain(database, retry_for_seconds=10).empty()
+    """Keep a statement as an event and bring it to the tables at once; other workers may do so at the same time."""
+    keep_own_event(database, body)
+    Drain(database, retry_for_seconds=10).drain_all()
 
 
 def _as_text(moment: datetime) -> str:

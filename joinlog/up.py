@@ -26,12 +26,12 @@ import structlog
 from rich.console import Console
 
 from joinlog.folder_lock import lock_folder
-from joinlog.processes import require_free_port
 from joinlog.redis_server import URL_FILE, RedisServer
 from joinlog.supervisor import Child, Children, start_process
 from schema.logs import configure_logs
 from schema.settings import ConfigurationError, Settings, read_settings, without_password
 from schema.signals import Signals
+from webhook.port import require_free_port
 
 WEBHOOK_PATH = "/webhook"
 PAGE_LINK_LASTS = timedelta(hours=12)

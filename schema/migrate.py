@@ -11,8 +11,6 @@ from schema.revision import applied_revision, newest_revision
 from schema.store.database import Database
 from schema.views import create_views, drop_views
 
-_MIGRATION_LOCK = 0x4A4C4D  # two machines that deploy at once must not both migrate
-
 
 def migrate(database: Database) -> tuple[str | None, str]:
     """Apply every migration that is missing and make the views anew, all in one transaction.
@@ -20,8 +18,7 @@ def migrate(database: Database) -> tuple[str | None, str]:
     Returns the revisions before and after; they are equal when there was nothing to do.
     """
     with database.write() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+        database.dialect.hold_migrations(connection)
         before = applied_revision(connection)
         if before == newest_revision():
             return before, before

@@ -1,6 +1,6 @@
 """Every setting Joinlog reads from its environment, with its default and its limits.
 
-The names are the environment's; README.md lists them and a test holds that list against this class.
+The names are the environment's; docs/reference/settings.md lists them and a test holds that list against this class.
 """
 
 from __future__ import annotations
@@ -104,11 +104,6 @@ class Settings(BaseSettings):
         return f"PUBLIC_URL={self.public_url}" if self.public_url else f"TRUSTED_PROXIES={self.trusted_proxies}"
 
     @property
-    def sqlalchemy_url(self) -> str:
-        """DATABASE_URL as SQLAlchemy wants it; `postgres://`, as hosting services write it, is understood."""
-        return normalise_database_url(self.database_url)
-
-    @property
     def base_url(self) -> str:
         """Where browsers and Zoom reach this server, without a slash at the end."""
         if self.public_url:
@@ -124,19 +119,6 @@ def read_settings() -> Settings:
     except ValidationError as error:
         lines = [f"{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}" for fault in error.errors()]
         raise ConfigurationError("The environment is not usable. " + "; ".join(lines)) from None
-
-
-def normalise_database_url(url: str) -> str:
-    """Turn any spelling of a SQLite or Postgres URL into the one with the driver Joinlog uses."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        raise ConfigurationError("DATABASE_URL must look like sqlite:///joinlog.db or postgresql://user@host/name")
-    dialect = scheme.split("+")[0]
-    if dialect in {"postgres", "postgresql"}:
-        return f"postgresql+psycopg://{rest}"
-    if dialect == "sqlite":
-        return f"sqlite://{rest}"
-    raise ConfigurationError(f"DATABASE_URL names {dialect!r}; Joinlog keeps its tables in sqlite or postgresql")
 
 
 def without_password(url: str) -> str:

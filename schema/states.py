@@ -16,9 +16,7 @@ class EventState(StrEnum):
     DEAD = "dead"  # fails whenever it is tried, see its error; `joinlog replay` after mending
 
 
-EVENT_TRANSITIONS: Mapping[tuple[EventState | None, EventState], str] = {
-    (None, EventState.PENDING): "accepted",
-    (None, EventState.DEAD): "accepted, and not an event: trying would not help",
+TRANSITIONS: Mapping[tuple[EventState, EventState], str] = {
     (EventState.PENDING, EventState.DONE): "projected",
     (EventState.PENDING, EventState.IGNORED): "named in IGNORED",
     (EventState.PENDING, EventState.UNHANDLED): "no projection knows its type",
@@ -28,7 +26,15 @@ EVENT_TRANSITIONS: Mapping[tuple[EventState | None, EventState], str] = {
     (EventState.UNHANDLED, EventState.PENDING): "replayed",
     (EventState.DEAD, EventState.PENDING): "replayed",
 }
-"""Every change of state there is, and its reason."""
+"""Every change of state there is, and its reason. The store changes no event in a state that is not named here.
+
+A new event is pending, or dead where its body is no event: trying would not help.
+"""
+
+
+def states_before(after: EventState) -> list[str]:
+    """The states from which an event may come into this one."""
+    return sorted(before.value for before, to in TRANSITIONS if to is after)
 
 
 class LinkState(StrEnum):
@@ -43,8 +49,8 @@ class LinkState(StrEnum):
     REHEARSAL = "rehearsal"  # Zoom says it was a practice session
 
 
-LINKED = frozenset({LinkState.CONFIRMED, LinkState.OBSERVED, LinkState.INFERRED})
-"""States that carry an occurrence_id."""
+LINKED = (LinkState.CONFIRMED, LinkState.OBSERVED, LinkState.INFERRED)
+"""States that carry an occurrence_id, most certain first; no other state does."""
 
-NEEDS_REVIEW = frozenset({LinkState.CONFLICT, LinkState.AMBIGUOUS, LinkState.UNSCHEDULED})
-"""States shown to operations with their candidates."""
+NEEDS_REVIEW = (LinkState.CONFLICT, LinkState.AMBIGUOUS, LinkState.UNSCHEDULED)
+"""States shown to operations with their candidates: view needs_review."""

@@ -7,51 +7,13 @@ A change here is a migration and a CHANGELOG line; `schema/README.md` is the con
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    DateTime,
-    Dialect,
-    Index,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    TypeDecorator,
-    text,
-)
+from sqlalchemy import BigInteger, Boolean, Index, Integer, MetaData, Table, Text
 from sqlmodel import Field, SQLModel
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC: timestamptz in Postgres, `2026-11-22T10:28:31.000000Z` text in SQLite, aware in Python."""
-
-    impl = Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> Any:
-        return dialect.type_descriptor(DateTime(timezone=True) if dialect.name == "postgresql" else Text())
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        return value if value is None or dialect.name == "postgresql" else utc_text(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return value.astimezone(UTC) if isinstance(value, datetime) else utc_moment(value)
-
-
-def utc_text(moment: datetime) -> str:
-    """Write a moment so that text order is time order: always UTC, always microseconds, always Z."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return f"{moment.isoformat(timespec='microseconds')[:26]}Z"
-
-
-def utc_moment(value: str | None) -> datetime | None:
-    """Read what `utc_text` wrote."""
-    return None if value is None else datetime.fromisoformat(value)
+from schema.store.dialect import Real, UtcDateTime, partial_index
 
 
 def _key(comment: str, sa_type: Any = Text) -> Any:
@@ -98,19 +60,8 @@ class InboxEvent(SQLModel, table=True):
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     __table_args__ = (
         Index("inbox_event_key", "account_id", "idempotency_key", unique=True),
-        Index(
-            "inbox_event_pending",
-            "id",
-            sqlite_where=text("state = 'pending'"),
-            postgresql_where=text("state = 'pending'"),
-        ),
-        Index(
-            "inbox_event_odd",
-            "state",
-            "id",
-            sqlite_where=text("state IN ('dead', 'unhandled', 'ignored')"),
-            postgresql_where=text("state IN ('dead', 'unhandled', 'ignored')"),
-        ),
+        partial_index("inbox_event_pending", "id", where="state = 'pending'"),
+        partial_index("inbox_event_odd", "state", "id", where="state IN ('dead', 'unhandled', 'ignored')"),
         Index("inbox_event_arrival", "id"),
         Index("inbox_event_meeting", "meeting_id", "id"),
         Index("inbox_event_uuid", "uuid", "id"),
@@ -207,18 +158,8 @@ class Instance(SQLModel, table=True):
     __table_args__ = (
         Index("instance_meeting", "account_id", "meeting_id", "occurrence_id"),
         Index("instance_updated", "updated_at"),
-        Index(
-            "instance_live",
-            "started_at",
-            sqlite_where=text("ended_at IS NULL"),
-            postgresql_where=text("ended_at IS NULL"),
-        ),
-        Index(
-            "instance_review",
-            "link_state",
-            sqlite_where=text("link_state IN ('conflict', 'ambiguous', 'unscheduled')"),
-            postgresql_where=text("link_state IN ('conflict', 'ambiguous', 'unscheduled')"),
-        ),
+        partial_index("instance_live", "started_at", where="ended_at IS NULL"),
+        partial_index("instance_review", "link_state", where="link_state IN ('conflict', 'ambiguous', 'unscheduled')"),
     )
 
 
@@ -286,20 +227,9 @@ class Connection(SQLModel, table=True):
     stamps: str | None = _column(STAMPS)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     __table_args__ = (
-        Index(
-            "connection_bound",
-            "account_id",
-            "uuid",
-            sqlite_where=text("bound_to IS NOT NULL"),
-            postgresql_where=text("bound_to IS NOT NULL"),
-        ),
-        Index(
-            "connection_registrant",
-            "account_id",
-            "uuid",
-            "registrant_id",
-            sqlite_where=text("registrant_id IS NOT NULL"),
-            postgresql_where=text("registrant_id IS NOT NULL"),
+        partial_index("connection_bound", "account_id", "uuid", where="bound_to IS NOT NULL"),
+        partial_index(
+            "connection_registrant", "account_id", "uuid", "registrant_id", where="registrant_id IS NOT NULL"
         ),
         Index("connection_updated", "updated_at"),
     )
@@ -335,14 +265,7 @@ class Participant(SQLModel, table=True):
     __table_args__ = (
         Index("participant_person", "account_id", "meeting_id", "person_id", "left_at"),
         Index("participant_registrant", "account_id", "meeting_id", "registrant_id"),
-        Index(
-            "participant_email",
-            "account_id",
-            "meeting_id",
-            "email",
-            sqlite_where=text("email IS NOT NULL"),
-            postgresql_where=text("email IS NOT NULL"),
-        ),
+        partial_index("participant_email", "account_id", "meeting_id", "email", where="email IS NOT NULL"),
         Index("participant_updated", "updated_at"),
     )
 
@@ -444,6 +367,21 @@ class RevokedLink(SQLModel, table=True):
     revoked_at: datetime | None = _column("when, UTC", UtcDateTime)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     __table_args__ = (Index("revoked_link_updated", "updated_at"),)
+
+
+class ProcessMetric(SQLModel, table=True):
+    """What workers and clocks counted, for `/metrics` of the web process; several of one kind add up in one row."""
+
+    __tablename__ = "process_metric"
+    account_id: str = _key("always empty: a process is not of one account")
+    process: str = _key("worker or clock")
+    name: str = _key("the metric, as Prometheus knows it")
+    labels: str = _key("its labels, JSON text")
+    kind: str | None = _column("counter or gauge")
+    help: str | None = _column("what it tells")
+    value: float | None = _column("of a counter the sum since the table was made; of a gauge the newest value", Real)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("process_metric_updated", "updated_at"),)
 
 
 METADATA: MetaData = SQLModel.metadata

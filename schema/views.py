@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from schema.states import NEEDS_REVIEW
+from schema.store.dialect import dialect_of
+
 
 class View(NamedTuple):
     """A view: what it answers, what each column holds, and its query, with `{...}` where the dialects differ."""
@@ -55,6 +58,8 @@ _PEAK = """(SELECT max(present) FROM (
         WHERE j.account_id = o.account_id AND j.meeting_id = o.meeting_id AND j.occurrence_id = o.occurrence_id
           AND s.counts_from IS NOT NULL
     ) AS ends) AS counted)"""
+
+_NEEDING_REVIEW = ", ".join(f"'{state.value}'" for state in NEEDS_REVIEW)
 
 _KEYS = {
     "account_id": "Zoom account",
@@ -205,11 +210,11 @@ VIEWS: Mapping[str, View] = {
             "link_evidence": "what is known, JSON text with the candidates",
             "occurrence_id": "the occurrence an operator chose; else null",
         },
-        """
+        f"""
         SELECT i.account_id, i.meeting_id, i.uuid, i.topic, i.started_at, i.ended_at, i.link_state, i.link_evidence,
                i.occurrence_id
         FROM instance i
-        WHERE i.link_state IN ('conflict', 'ambiguous', 'unscheduled')
+        WHERE i.link_state IN ({_NEEDING_REVIEW})
         UNION ALL
         SELECT i.account_id, i.meeting_id, i.uuid, i.topic, i.started_at, i.ended_at, i.link_state, i.link_evidence,
                i.occurrence_id
@@ -221,57 +226,23 @@ VIEWS: Mapping[str, View] = {
     ),
 }
 
-_SECONDS_SQLITE = "(julianday(COALESCE(p.left_at, 'now')) - julianday(p.counts_from)) * 86400.0"
-_SECONDS_POSTGRES = "extract(epoch FROM COALESCE(p.left_at, now()) - p.counts_from)"
-_PLANNED_END_SQLITE = (
-    "strftime('%Y-%m-%dT%H:%M:%f000Z', o.scheduled_start, '+' || COALESCE(o.duration_minutes, 60) || ' minutes')"
-)
-_OPEN = "p.joined_at IS NOT NULL AND p.left_at IS NULL"
-
-DIALECTS: Mapping[str, Mapping[str, str]] = {
-    "sqlite": {
-        "then_join": "CROSS JOIN",  # in this order: a file nobody ran ANALYZE on would begin with every participant
-        "for_ever": "'9999-12-31T00:00:00.000000Z'",
-        "planned_end": _PLANNED_END_SQLITE,
-        "minutes": f"round(COALESCE(sum({_SECONDS_SQLITE}), 0) / 60.0, 2)",
-        "any_open": f"max({_OPEN})",
-        "as_flag_open": "max(",
-        "as_flag_close": ")",
-    },
-    "postgresql": {
-        "then_join": "JOIN",
-        "for_ever": "timestamptz '9999-12-31 00:00:00Z'",
-        "planned_end": "o.scheduled_start + COALESCE(o.duration_minutes, 60) * interval '1 minute'",
-        "minutes": f"round((COALESCE(sum({_SECONDS_POSTGRES}), 0) / 60.0)::numeric, 2)::double precision",
-        "any_open": f"bool_or({_OPEN})",
-        "as_flag_open": "bool_or(",
-        "as_flag_close": ")",
-    },
-}
-"""What the two dialects spell differently."""
-
 
 def create_views(connection: Connection) -> None:
-    """Make every view; Postgres shows what it answers and what its columns hold as comments."""
-    dialect = connection.dialect.name
+    """Make every view, with what it answers and what its columns hold as comments where the database keeps them."""
+    dialect = dialect_of(connection)
     for name, view in VIEWS.items():
         query = view.query
-        for mark, words in DIALECTS[dialect].items():
+        for mark, words in dialect.view_words.items():
             query = query.replace(f"{{{mark}}}", words)
-        if dialect == "postgresql":
-            query = query.replace("%", "%%")  # psycopg takes a lone % for a placeholder
-        connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
-        if dialect == "postgresql":
-            connection.exec_driver_sql(f"COMMENT ON VIEW {name} IS {_quoted(view.answers)}")
-            for column, holds in view.columns.items():
-                connection.exec_driver_sql(f"COMMENT ON COLUMN {name}.{column} IS {_quoted(holds)}")
+        connection.exec_driver_sql(f"CREATE VIEW {name} AS {dialect.literal(query)}")
+        comments = [("VIEW", name, view.answers)]
+        comments += [("COLUMN", f"{name}.{column}", holds) for column, holds in view.columns.items()]
+        for kind, what, comment in comments:
+            if (statement := dialect.comment_on(kind, what, comment)) is not None:
+                connection.exec_driver_sql(statement)
 
 
 def drop_views(connection: Connection) -> None:
     """Remove every view."""
     for name in reversed(list(VIEWS)):
         connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -7,9 +7,13 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+from sqlalchemy import Connection
+
+from schema.store.codec import kinds_of
 from schema.store.database import Database
+from schema.store.dialect import as_moment, dialect_of, run
 from schema.store.inbox import Arrival, keep
-from schema.store.rows import columns_of, from_sqlite
+from schema.tables import TABLES
 from schema.zoom.envelope import read_envelope
 from tests.signed_requests import Event, encode
 from workers.drain import Drain, Settled
@@ -44,21 +48,42 @@ def take(database: Database, *events: Event | bytes) -> Settled:
 
 def read_table(database: Database, table: str) -> list[Row]:
     """Every row of a table, moments aware and flags real, in order of its columns."""
+    kinds = kinds_of(table)
     with database.read() as connection:
-        found = [tuple(row) for row in connection.exec_driver_sql(f"SELECT {columns_of(table)} FROM {table}")]
-    names = columns_of(table).split(", ")
-    if database.is_postgres:
-        rows = [dict(zip(names, values, strict=True)) for values in found]
-    else:
-        rows = [from_sqlite(table, values) for values in found]
-    return sorted(rows, key=lambda row: repr([row[name] for name in names]))
+        found = run(connection, f"SELECT {', '.join(kinds)} FROM {table}")
+    rows = [
+        {name: _value(kind, value) for (name, kind), value in zip(kinds.items(), values, strict=True)}
+        for values in found
+    ]
+    return sorted(rows, key=lambda row: repr(list(row.values())))
+
+
+def is_postgres(database: Database) -> bool:
+    """Whether a test runs on Postgres; otherwise it is SQLite."""
+    return database.dialect.name == "postgresql"
+
+
+def insert_rows(connection: Connection, table: str, rows: Sequence[Row]) -> None:
+    """Insert rows as they are written down, or replace those whose key exists; one statement."""
+    dialect, kinds = dialect_of(connection), kinds_of(table)
+    keys = [column.name for column in TABLES[table].primary_key]
+    others = ", ".join(f"{name} = excluded.{name}" for name in kinds if name not in keys)
+    values = [[row.get(name) for name in kinds] for row in rows]
+    conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {others}"
+    dialect.run_all(connection, [dialect.upsert(table, kinds, conflict, values)])
+
+
+def _value(kind: str, value: Any) -> Any:
+    if kind == "moment":
+        return as_moment(value)
+    return bool(value) if kind == "boolean" and value is not None else value
 
 
 def select(database: Database, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
     """What plain SQL sees; `?` marks a parameter on both databases."""
     with database.read() as connection:
-        text = query.replace("?", "%s") if database.is_postgres else query
-        return [dict(row._mapping) for row in connection.exec_driver_sql(text, tuple(parameters))]
+        text, values = dialect_of(connection).for_driver(query, parameters)
+        return [dict(row._mapping) for row in connection.exec_driver_sql(text, values)]
 
 
 def one(database: Database, query: str, parameters: Sequence[Any] = ()) -> Row:

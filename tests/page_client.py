@@ -13,9 +13,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from schema.settings import Settings
-from schema.store.database import Database
 from tests.conftest import SIGNING_KEY
 from webhook.app import create_app
+from webhook.parts import parts_of
 from webhook.tokens import Pass, Role, Tokens, new_pass
 
 ORIGIN = "http://localhost"
@@ -26,14 +26,10 @@ TOKENS = Tokens([SIGNING_KEY.encode()])
 def open_site(settings: Settings) -> Iterator[Site]:
     """The application; what it opened is closed at the end."""
     app = create_app(settings)
-    parts = app.extensions["joinlog"]
     try:
         yield Site(app)
     finally:
-        parts["marker"].close()
-        parts["keeper"].close()
-        parts["doorbell"].close()
-        parts["database"].close()
+        parts_of(app).close()
 
 
 class Site:
@@ -41,7 +37,7 @@ class Site:
 
     def __init__(self, app: Flask) -> None:
         self.app = app
-        self.database: Database = app.extensions["joinlog"]["database"]
+        self.database = parts_of(app).database
 
     def stranger(self) -> Visitor:
         """Somebody without a link."""

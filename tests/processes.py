@@ -68,8 +68,15 @@ class Running:
 
     def is_ready(self) -> bool:
         """Whether the web process says so."""
+        return self._is_well("/readyz")
+
+    def is_listening(self) -> bool:
+        """Whether the web process answers, be its database there or not."""
+        return self._is_well("/healthz")
+
+    def _is_well(self, path: str) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=2, trust_env=False).status_code == 200
+            return httpx.get(f"{self.url}{path}", timeout=2, trust_env=False).status_code == 200
         except httpx.HTTPError:
             return False
 

@@ -18,10 +18,11 @@ OURS = ("schema", "webhook", "workers", "joinlog")
 WORLDLY = {"flask", "redis", "rq", "sqlalchemy", "sqlmodel", "psycopg", "sqlite3", "alembic", "granian", "socket",
            "httpx", "requests", "urllib", "subprocess"}  # fmt: skip
 PURE = (
-    "schema.zoom", "schema.states", "schema.reserved", "schema.own_events", "webhook.signature", "webhook.tokens",
+    "schema.zoom", "schema.states", "schema.log_kinds", "schema.rows", "schema.known", "schema.change",
+    "schema.reserved", "schema.own_events", "webhook.signature", "webhook.tokens",
     "workers.core",
     "joinlog.fakezoom.world", "joinlog.fakezoom.delivery", "joinlog.fakezoom.mix", "joinlog.fakezoom.truth",
-    "joinlog.fakezoom.live_events", "joinlog.fakezoom.payloads",
+    "joinlog.fakezoom.events", "joinlog.fakezoom.open_facts", "joinlog.fakezoom.api", "joinlog.fakezoom.standings",
 )  # fmt: skip
 MAY_IMPORT = {
     "schema": {"schema"},
@@ -126,21 +127,25 @@ def test_imports_go_one_way(path: Path) -> None:
 
 def test_only_the_queue_knows_redis_and_rq_and_only_the_store_knows_drivers() -> None:
     owners = {
-        "rq": {"workers.queue", "workers.main"},
-        "sqlite3": {"schema.store.database"},
-        "psycopg": {"schema.store.bounded_connection"},
+        "redis": {"workers.queue", "workers.jobs"},
+        "rq": {"workers.queue", "workers.jobs"},
+        "sqlite3": {"schema.store.engines", "schema.store.dialect"},
+        "psycopg": {"schema.store.dialect", "schema.store.bounded_connection"},
         "alembic": {"schema.migrate"},
     }
     for path in sources("schema", "webhook", "workers"):
         if "migrations" in path.parts:
             continue
         for imported in imports_of(path):
-            package = imported.partition(".")[0]
-            allowed = owners.get(package)
-            is_type_only = module_of(path) == "workers.clock"  # names rq.Queue as the type of what it is handed
-            assert allowed is None or module_of(path) in allowed or is_type_only, (
-                f"{module_of(path)} imports {imported}"
-            )
+            allowed = owners.get(imported.partition(".")[0])
+            assert allowed is None or module_of(path) in allowed, f"{module_of(path)} imports {imported}"
+
+
+def test_only_the_dialect_knows_which_database_it_is() -> None:
+    names = re.compile(r"""is_postgres|dialect\.name|get_backend_name|["'](?:postgresql|sqlite)["']""")
+    for path in sources(*OURS):
+        if module_of(path) != "schema.store.dialect" and "migrations" not in path.parts:
+            assert names.search(path.read_text()) is None, module_of(path)
 
 
 def test_whatever_an_event_can_do_wrong_ends_in_exactly_one_place() -> None:

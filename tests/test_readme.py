@@ -1,4 +1,4 @@
-"""README.md does what it says: its settings are those of the class, its commands exist, its example works."""
+"""README.md does what it says: its example works."""
 
 from __future__ import annotations
 
@@ -7,42 +7,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
-from joinlog.command import COMMANDS
-from schema.settings import Settings
 from tests.conftest import free_port
 from tests.processes import ROOT, environment, running
 from tests.waiting import wait_until
-from workers.core.projection import PROJECTIONS
-
-README = (ROOT / "README.md").read_text()
 
 
-def example(name: str) -> str:
-    """The block behind `<!-- example: name -->`."""
-    found = re.search(rf"<!-- example: {name} -->\n```\w*\n(.*?)```", README, re.DOTALL)
+def example(name: str, document: str = "README.md") -> str:
+    """The block of code behind `<!-- example: name -->`."""
+    found = re.search(rf"<!-- example: {name} -->\n```\w*\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
     assert found is not None
     return found[1]
-
-
-def test_every_setting_is_listed_with_its_default() -> None:
-    listed = dict(re.findall(r"^\| `([A-Z_]+)` \| (?:`([^`]*)`)? ?\|", README, re.MULTILINE))
-    expected = {
-        name.upper(): "" if field.default is None or isinstance(field.default, SecretStr) else str(field.default)
-        for name, field in Settings.model_fields.items()
-    }
-    assert listed == expected
-
-
-def test_every_command_is_named() -> None:
-    hidden = {"play-demo"}
-    assert [name for name in COMMANDS if name not in hidden and f"`joinlog {name}" not in README] == []
-
-
-def test_every_projected_event_is_named() -> None:
-    names = {event.partition(".")[2] or event for event in PROJECTIONS if not event.startswith("joinlog.")}
-    assert [name for name in sorted(names) if not re.search(rf"[`.]{name}`", README)] == []
 
 
 @pytest.mark.faults

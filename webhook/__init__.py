@@ -1,1 +1,1 @@
-"""The web process: takes signed events in, and shows what became of them."""
+"""The web process: accepts signed events from Zoom, and shows pages to people."""

@@ -1,7 +1,7 @@
-"""Who may look: nothing but the webhook and the two health checks answers without a signed link or its cookie.
+"""Access to the pages: only the webhook and the two health checks answer without a signed link or its cookie.
 
-1. A link `/enter#TOKEN` is exchanged for a cookie by a form post, so the token is in no URL that a server sees or logs.
-2. Every request is checked: signature, expiry, revocation, and for a form its token and where it came from.
+1. A link `/enter#TOKEN` is exchanged for a cookie by posting a form, so no server sees or logs the token in a URL.
+2. Every request is checked: signature, expiry, revocation; a posted form also for its form token and its origin.
 3. What a role or a link for one meeting does not allow is refused with 403.
 
 A script sends the token itself: `Authorization: Bearer TOKEN`.
@@ -18,18 +18,19 @@ from http import HTTPStatus
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, abort, current_app, g, redirect, render_template, request
+from flask import Blueprint, Flask, Response, abort, g, redirect, render_template, request
 
 from schema.settings import Settings
 from schema.store.database import Database
 from schema.store.page_links import read_revoked_links
+from webhook.parts import parts
 from webhook.tokens import AccessRefused, Pass, Refusal, Tokens
 
-REVOCATION_SECONDS_MAX = 1.0  # how long a link that was called back may still open pages
+REVOCATION_SECONDS_MAX = 1.0  # how long a revoked link may still open pages
 FORM_FIELD = "form_token"
 FORM_HEADER = "X-Joinlog-Form"
 OPEN_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "webhook", "access.enter", "access.exchange"})
-OPEN_FILES = frozenset({"joinlog.css", "enter.js", "favicon.svg"})  # what the page that refuses is made of
+OPEN_FILES = frozenset({"joinlog.css", "enter.js", "favicon.svg"})  # needed by the page that refuses access
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 blueprint = Blueprint("access", __name__)
@@ -37,7 +38,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class Guard:
-    """What one web process needs to know to let somebody in."""
+    """Decides whether a request is let in: reads links and cookies, and knows which links are revoked."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
@@ -45,14 +46,14 @@ class Guard:
         self.is_secure = not settings.is_loopback
         # Browsers do not tell ports apart: two Joinlogs on one machine must not share a cookie.
         self.cookie = "__Host-joinlog" if self.is_secure else f"joinlog-{settings.port}"
-        self.own_places = {urlsplit(settings.base_url).netloc}
+        self.own_origins = {urlsplit(settings.base_url).netloc}
         self._database = database
         self._lock = threading.Lock()
         self._revoked: frozenset[str] = frozenset()
         self._looked_at = float("-inf")
 
     def admit(self, now: datetime) -> Pass:
-        """Whoever sent this request. Raises AccessRefused."""
+        """What the link or cookie of this request grants. Raises AccessRefused."""
         cookie = request.cookies.get(self.cookie)
         if (token := _bearer_token()) is not None:
             granted = self.tokens.read_link(token, now)
@@ -65,7 +66,7 @@ class Guard:
         return granted
 
     def is_revoked(self, link_id: str) -> bool:
-        """Whether a link was called back; the answer is at most REVOCATION_SECONDS_MAX old."""
+        """Whether a link is revoked, as it was at most REVOCATION_SECONDS_MAX ago."""
         with self._lock:
             if time.monotonic() - self._looked_at > REVOCATION_SECONDS_MAX:
                 with self._database.read() as connection:
@@ -73,12 +74,12 @@ class Guard:
                 self._looked_at = time.monotonic()
             return link_id in self._revoked
 
-    def is_own_place(self, origin: str | None) -> bool:
+    def is_own_origin(self, origin: str | None) -> bool:
         """Whether a form was sent from one of our own pages; browsers say so with every post."""
         if origin is None:
             return False
         try:
-            return urlsplit(origin).netloc in {request.host, *self.own_places}
+            return urlsplit(origin).netloc in {request.host, *self.own_origins}
         except ValueError:  # `http://[`
             return False
 
@@ -89,10 +90,8 @@ class Guard:
         return self._settings.base_url
 
 
-def guard_pages(app: Flask, settings: Settings, database: Database) -> None:
-    """Put the guard in front of everything Flask answers."""
-    guard = Guard(settings, database)
-    app.extensions["joinlog"]["guard"] = guard
+def guard_pages(app: Flask, guard: Guard) -> None:
+    """Check every request to this application before a page is made."""
     app.register_blueprint(blueprint)
 
     @app.before_request
@@ -104,9 +103,9 @@ def guard_pages(app: Flask, settings: Settings, database: Database) -> None:
         except AccessRefused as refused:
             return _refuse(refused.reason)
         g.granted = granted
-        if request.method not in SAFE_METHODS and _bearer_token() is None:  # no page can send that one
+        if request.method not in SAFE_METHODS and _bearer_token() is None:  # other sites cannot send it
             token = request.headers.get(FORM_HEADER) or request.form.get(FORM_FIELD) or ""
-            if not guard.is_own_place(request.headers.get("Origin")) or not guard.tokens.is_own_form(token, granted):
+            if not guard.is_own_origin(request.headers.get("Origin")) or not guard.tokens.is_own_form(token, granted):
                 abort(HTTPStatus.FORBIDDEN, "This form was not sent from a page of yours. Reload it and try again.")
         return None
 
@@ -117,7 +116,7 @@ def guard_pages(app: Flask, settings: Settings, database: Database) -> None:
 
 
 def granted() -> Pass:
-    """Who looks, once `check` let them in."""
+    """What the one who sent this request may do. Only after `check` has let them in."""
     return cast(Pass, g.granted)
 
 
@@ -140,7 +139,7 @@ def operators_only(view: View) -> View:
     return cast(View, checked)
 
 
-def whole_only(view: View) -> View:
+def all_meetings_only(view: View) -> View:
     """Refuse links for one meeting with 403."""
 
     @wraps(view)
@@ -161,8 +160,8 @@ def enter() -> str:
 @blueprint.post("/enter")
 def exchange() -> Response:
     """Exchange a link for a cookie."""
-    guard: Guard = current_app.extensions["joinlog"]["guard"]
-    if not guard.is_own_place(request.headers.get("Origin")):
+    guard = parts().guard
+    if not guard.is_own_origin(request.headers.get("Origin")):
         abort(HTTPStatus.FORBIDDEN, "This form was not sent from here.")
     now = datetime.now(UTC)
     token = request.form.get("token", "").strip().rpartition("#")[2]  # a whole link may be pasted
@@ -179,15 +178,15 @@ def exchange() -> Response:
         max_age=int((granted.expires_at - now).total_seconds()),
         secure=guard.is_secure,
         httponly=True,
-        samesite="Lax",  # Strict would refuse whoever follows a shared view from a chat
+        samesite="Lax",  # Strict would send no cookie when somebody follows a link from a chat
     )
     return answer
 
 
 @blueprint.post("/leave")
 def leave() -> Response:
-    """Forget the cookie of this browser."""
-    guard: Guard = current_app.extensions["joinlog"]["guard"]
+    """Remove the cookie from this browser."""
+    guard = parts().guard
     answer = cast(Response, redirect("/enter", HTTPStatus.SEE_OTHER))
     answer.delete_cookie(guard.cookie, secure=guard.is_secure, httponly=True, samesite="Lax")
     return answer
@@ -203,6 +202,6 @@ def _is_open_file() -> bool:
 
 
 def _refuse(reason: Refusal) -> Response:
-    """401, and how to get in."""
+    """A page with status 401 that says how to get access."""
     page = render_template("refused.html", reason=reason.value)
     return Response(page, status=HTTPStatus.UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})

@@ -1,32 +1,32 @@
-"""`/healthz`: the process answers. `/readyz`: it could do its work, or what is missing."""
+"""`/healthz`: the process answers. `/readyz`: it can keep events, or what it lacks."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from schema.revision import applied_revision, newest_revision
 from schema.store.database import Database
+from webhook.parts import parts
 
 blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """The process answers; it asks nothing else of anybody."""
+    """200, always: the process answers. It asks no database."""
     return _text("ok\n")
 
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """200 when the database is reachable and migrated; 503 and which of the two is not. Redis may be down."""
-    database: Database = current_app.extensions["joinlog"]["database"]
-    missing = what_is_missing(database)
+    """200 when the database is reachable and migrated, else 503 and which of the two it is not. Redis may be down."""
+    missing = what_is_missing(parts().database)
     return _text("ready\n") if missing is None else _text(f"{missing}\n", 503)
 
 
 def what_is_missing(database: Database) -> str | None:
-    """Why this process cannot do its work; None when it can."""
+    """Why this process cannot keep events; None when it can."""
     try:
         with database.read() as connection:
             applied = applied_revision(connection)

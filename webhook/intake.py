@@ -1,20 +1,24 @@
-"""`POST /webhook`: believe it, keep it, answer it.
+"""`POST /webhook`, the one endpoint: what each request is answered, and which event is kept.
 
-1. Refuse what is not a signed JSON POST of at most BODY_BYTES_MAX.
+1. Refuse what is not a signed JSON POST with a whole body of at most BODY_BYTES_MAX.
 2. Answer `endpoint.url_validation`, which is never kept.
-3. Keep the event in a committed transaction.
-4. Ring the doorbell, and answer 204.
+3. Commit the event to the inbox, and answer 204; 503 when it cannot be committed in time.
 
-The same `Intake.answer` serves the Flask route and the short way past Flask's dispatch in `webhook.app`.
+`Endpoint.receive` decides, from values. The adapters only translate: `webhook.server` for the server that production
+runs, `webhook.route` for any other server of Flask. Whatever is refused is counted here, under its reason, also what an
+adapter could not read.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from enum import StrEnum
+from http import HTTPStatus
+from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -23,8 +27,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from schema.zoom.envelope import read_envelope
 from webhook.group_commit import CommitFailed, Delivery, GroupCommitter
-from webhook.signature import SignatureRefused, encrypt_token, verify
+from webhook.signature import Refusal, SignatureRefused, encrypt_token, verify
 
+WEBHOOK_PATH = "/webhook"
 BODY_BYTES_MAX = 1024 * 1024
 TRACKING_ID_CHARACTERS_MAX = 128
 FINGERPRINT_DIGITS = 12
@@ -32,101 +37,180 @@ URL_VALIDATION = "endpoint.url_validation"
 
 ACCEPTED = Counter("joinlog_deliveries_accepted", "Signed deliveries answered 204")
 VALIDATED = Counter("joinlog_url_validations", "Validations of the endpoint answered")
-REFUSED = Counter("joinlog_deliveries_refused", "Deliveries not believed or not understood", ["reason"])
+REFUSED = Counter("joinlog_deliveries_refused", "Requests to the endpoint that were refused", ["reason"])
 NOT_KEPT = Counter("joinlog_deliveries_not_kept", "Signed deliveries answered 503 because the store did not take them")
 
 log = structlog.get_logger()
 
 
+class Headers(Protocol):
+    """The headers of a request: text or None by a name in lower case; several of one name joined by commas."""
+
+    def get(self, name: str, /) -> str | None:
+        """The value, decoded as Latin-1 or UTF-8."""
+
+
+class BodyFault(StrEnum):
+    """Why an adapter has no whole body to hand over."""
+
+    TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    INCOMPLETE = "incomplete"
+    NO_ROOM = "no_room"
+
+
 class Answer(NamedTuple):
     """What to send back to whoever posted."""
 
-    status: str
+    status: int
     body: bytes = b""
     headers: Sequence[tuple[str, str]] = ()
 
 
-NO_CONTENT = Answer("204 No Content")
+class Validation(NamedTuple):
+    """The answer to a signed `endpoint.url_validation`, and what is noted about it."""
+
+    answer: Answer
+    fingerprint: str  # of the secret that verified it
+    received_at: datetime
+
+
+_WRONG_METHOD = "method"
+_WRONG_TYPE = "content_type"
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
+_NO_CONTENT = Answer(HTTPStatus.NO_CONTENT)
+_REFUSALS: Mapping[str, tuple[HTTPStatus, str]] = {
+    _WRONG_METHOD: (HTTPStatus.METHOD_NOT_ALLOWED, "Zoom posts here; nothing else does."),
+    _WRONG_TYPE: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send application/json."),
+    BodyFault.TOO_LARGE: (
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"The body may have {BODY_BYTES_MAX} bytes at most.",
+    ),
+    BodyFault.TOO_SLOW: (HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time."),
+    BodyFault.INCOMPLETE: (HTTPStatus.BAD_REQUEST, "The body ended early."),
+    BodyFault.NO_ROOM: (HTTPStatus.SERVICE_UNAVAILABLE, "Too many large bodies at once; send it again."),
+    **{refusal: (HTTPStatus.UNAUTHORIZED, f"Not signed by Zoom: {refusal}.") for refusal in Refusal},
+}
 
 
-class Intake:
-    """The webhook endpoint of one process."""
+class Endpoint:
+    """The webhook endpoint of one process. `note_validation` is called with a secret's fingerprint and the time."""
 
     def __init__(
         self,
         *,
         secrets: Sequence[bytes],
         tolerance_seconds: int,
-        keeper: GroupCommitter,
-        when_validated: Callable[[str, datetime], None],
+        committer: GroupCommitter,
+        note_validation: Callable[[str, datetime], None],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._secrets = secrets
         self._tolerance_seconds = tolerance_seconds
-        self._keeper = keeper
-        self._when_validated = when_validated
+        self._committer = committer
+        self._note_validation = note_validation
         self._now = now
 
-    def answer(self, environ: Mapping[str, Any]) -> Answer:
-        """Answer one WSGI request, and return when its event is kept. Never raises for what a stranger can send."""
-        refusal = check_request(environ["REQUEST_METHOD"], environ.get("CONTENT_TYPE", ""))
-        if refusal is not None:
-            return refusal
+    def receive(self, method: str, headers: Headers, body: bytes | BodyFault) -> Answer | Delivery | Validation:
+        """What becomes of a request: an event to keep, or an answer where there is none. Never raises."""
+        wrong = check_request(method, headers) or (body if isinstance(body, BodyFault) else None)
+        if wrong is not None:
+            return _refuse(wrong)
+        assert isinstance(body, bytes)
         try:
-            body = _read_body(environ)
-        except OSError:  # the connection broke, or stood still until the server lost patience
-            return refuse("400 Bad Request", "incomplete", "The body ended early.")
-        if body is None:
-            return refuse_size()
-        believed = self.believe(
-            environ.get("HTTP_X_ZM_SIGNATURE"),
-            environ.get("HTTP_X_ZM_REQUEST_TIMESTAMP"),
-            environ.get("HTTP_X_ZM_TRACKINGID"),
-            body,
-        )
-        return believed if isinstance(believed, Answer) else self.keep(believed)
-
-    def believe(
-        self, signature: str | None, timestamp: str | None, tracking_id: str | None, body: bytes
-    ) -> Delivery | Answer:
-        """What is to be kept of a POST, or the answer where nothing is: a refusal, or a validation."""
-        now_seconds = self._now()
-        try:
-            secret = verify(
-                self._secrets,
-                _as_bytes(signature),
-                _as_bytes(timestamp),
-                body,
-                now_seconds=now_seconds,
-                tolerance_seconds=self._tolerance_seconds,
-            )
-            envelope = read_envelope(body)
-            received_at = datetime.fromtimestamp(now_seconds, UTC)
-            if envelope.event_type == URL_VALIDATION:
-                return self._validate(envelope.plain_token, secret, received_at)
+            return self.verify_delivery(headers, body)
         except SignatureRefused as refused:
-            return refuse("401 Unauthorized", refused.reason.value, f"Not signed by Zoom: {refused.reason.value}.")
+            return _refuse(refused.reason)
+
+    def verify_delivery(self, headers: Headers, body: bytes) -> Delivery | Validation:
+        """The event a signed body holds. Raises SignatureRefused when Zoom did not sign it."""
+        now_seconds = self._now()
+        secret = verify(
+            self._secrets,
+            _as_bytes(headers.get("x-zm-signature")),
+            _as_bytes(headers.get("x-zm-request-timestamp")),
+            body,
+            now_seconds=now_seconds,
+            tolerance_seconds=self._tolerance_seconds,
+        )
+        envelope = read_envelope(body)
+        received_at = datetime.fromtimestamp(now_seconds, UTC)
+        if envelope.event_type == URL_VALIDATION:
+            return Validation(answer_validation(secret, envelope.plain_token), fingerprint(secret), received_at)
+        tracking_id = headers.get("x-zm-trackingid")
         return Delivery(envelope, received_at, _printable(tracking_id) if tracking_id else None)
 
-    def keep(self, delivery: Delivery) -> Answer:
-        """Keep a delivery, together with those of other threads, and answer it."""
+    def answer(self, method: str, headers: Headers, body: bytes | BodyFault) -> Answer:
+        """Answer a request, and return when its event is committed."""
+        received = self.receive(method, headers, body)
+        if isinstance(received, Answer):
+            return received
+        if isinstance(received, Validation):
+            return self._note(received)
         try:
-            self._keeper.keep(*delivery)
+            self._committer.commit(received)
         except CommitFailed as error:
-            return not_kept(error.__cause__ or error)
-        return kept()
+            return _not_kept(error)
+        return _kept()
 
-    def _validate(self, plain_token: str | None, secret: bytes, now: datetime) -> Answer:
-        """https://developers.zoom.us/docs/api/webhooks/#validate-your-webhook-endpoint"""
-        encrypted = encrypt_token(secret, plain_token or "")
+    async def answer_async(self, method: str, headers: Headers, body: bytes | BodyFault) -> Answer:
+        """`answer` for an event loop: no thread is held while the event waits for its commit."""
+        received = self.receive(method, headers, body)
+        if isinstance(received, Answer):
+            return received
+        if isinstance(received, Validation):  # rare, and noted in the database: a thread's work
+            return await asyncio.get_running_loop().run_in_executor(None, self._note, received)
+        try:
+            await self._committer.commit_async(received)
+        except CommitFailed as error:
+            return _not_kept(error)
+        return _kept()
+
+    def close(self) -> None:
+        """Commit what waits, and take no more."""
+        self._committer.close()
+
+    def _note(self, validation: Validation) -> Answer:
         VALIDATED.inc()
         try:
-            self._when_validated(fingerprint(secret), now)
-        except (SQLAlchemyError, OSError) as error:  # Zoom's answer does not wait for our book-keeping
+            self._note_validation(validation.fingerprint, validation.received_at)
+        except (SQLAlchemyError, OSError) as error:  # Zoom's answer does not depend on what we note
             log.warning("validation_not_noted", error=type(error).__name__)
-        pair = msgspec.json.encode({"plainToken": plain_token, "encryptedToken": encrypted})
-        return Answer("200 OK", pair, (("Content-Type", "application/json"),))
+        return validation.answer
+
+
+def check_request(method: str, headers: Headers) -> str | None:
+    """Why this is not a JSON POST; None for one that is."""
+    if method != "POST":
+        return _WRONG_METHOD
+    if (headers.get("content-type") or "").partition(";")[0].strip().lower() != "application/json":
+        return _WRONG_TYPE
+    return None
+
+
+def read_length(headers: Headers) -> int | BodyFault | None:
+    """How many bytes the body has: None when that is not stated, a fault when it is too many."""
+    stated = headers.get("content-length") or ""
+    if not (stated.isascii() and stated.isdigit()):
+        return None
+    length = int(stated[:20])
+    return length if length <= BODY_BYTES_MAX else BodyFault.TOO_LARGE
+
+
+def refusal_of(reason: str) -> Answer:
+    """The answer to what is refused for this reason."""
+    status, text = _REFUSALS[reason]
+    more = (("Allow", "POST"),) if status is HTTPStatus.METHOD_NOT_ALLOWED else ()
+    return Answer(status, f"{text}\n".encode(), (_TEXT, *more))
+
+
+def answer_validation(secret: bytes, plain_token: str | None) -> Answer:
+    """https://developers.zoom.us/docs/api/webhooks/#validate-your-webhook-endpoint
+
+    Raises SignatureRefused when the token is none that may be signed.
+    """
+    pair = {"plainToken": plain_token, "encryptedToken": encrypt_token(secret, plain_token or "")}
+    return Answer(HTTPStatus.OK, msgspec.json.encode(pair), (("Content-Type", "application/json"),))
 
 
 def fingerprint(secret: bytes) -> str:
@@ -134,51 +218,22 @@ def fingerprint(secret: bytes) -> str:
     return hashlib.sha256(secret).hexdigest()[:FINGERPRINT_DIGITS]
 
 
-def check_request(method: str, content_type: str) -> Answer | None:
-    """The refusal of what is not a JSON POST; None for one that is."""
-    if method != "POST":
-        return refuse("405 Method Not Allowed", "method", "Zoom posts here; nothing else does.", ("Allow", "POST"))
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        return refuse("415 Unsupported Media Type", "content_type", "Send application/json.")
-    return None
+def _refuse(reason: str) -> Answer:
+    """The refusal of a request to the endpoint: the one place where they are counted."""
+    REFUSED.labels(reason=str(reason)).inc()
+    return refusal_of(reason)
 
 
-def refuse_size() -> Answer:
-    """The refusal of a body that is too large."""
-    return refuse("413 Content Too Large", "too_large", f"The body may have {BODY_BYTES_MAX} bytes at most.")
-
-
-def kept() -> Answer:
-    """The answer to a delivery that is committed."""
+def _kept() -> Answer:
     ACCEPTED.inc()
-    return NO_CONTENT
+    return _NO_CONTENT
 
 
-def not_kept(error: BaseException) -> Answer:
-    """The answer that makes Zoom try again."""
+def _not_kept(failure: CommitFailed) -> Answer:
+    """The answer that makes Zoom send it again."""
     NOT_KEPT.inc()
-    log.error("event_not_kept", error=type(error).__name__)
-    return Answer("503 Service Unavailable", b"Not kept; send it again.\n", (_TEXT, ("Retry-After", "5")))
-
-
-def refuse(status: str, reason: str, text: str, *headers: tuple[str, str]) -> Answer:
-    """The refusal of a request, counted under its reason."""
-    REFUSED.labels(reason=reason).inc()
-    return Answer(status, f"{text}\n".encode(), (_TEXT, *headers))
-
-
-def _read_body(environ: Mapping[str, Any]) -> bytes | None:
-    """The raw body, or None when it is larger than allowed: at most one byte more than that is ever read."""
-    length = environ.get("CONTENT_LENGTH") or ""
-    if length.isascii() and length.isdigit() and int(length[:20]) > BODY_BYTES_MAX:
-        return None
-    stream = environ["wsgi.input"]
-    chunks: list[bytes] = []
-    missing = BODY_BYTES_MAX + 1
-    while missing > 0 and (chunk := stream.read(missing)):
-        chunks.append(chunk)
-        missing -= len(chunk)
-    return b"".join(chunks) if missing > 0 else None
+    log.error("event_not_kept", error=type(failure.__cause__ or failure).__name__)
+    return Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"Not kept; send it again.\n", (_TEXT, ("Retry-After", "5")))
 
 
 def _as_bytes(header: str | None) -> bytes | None:

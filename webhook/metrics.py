@@ -1,13 +1,18 @@
-"""`/metrics`: what this process counted, and how the inbox stands, for Prometheus."""
+"""`/metrics`, for Prometheus: what this process counted, what workers and the clock counted, how the inbox stands."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from schema.store.database import Database
-from schema.store.health import read_inbox_health, read_validations
+from schema.store.health import InboxHealth, read_inbox_health, read_validations
+from schema.store.process_metrics import ProcessMetric, read_process_metrics
 
 
 def scrape(database: Database, now: datetime) -> tuple[bytes, str]:
@@ -15,20 +20,46 @@ def scrape(database: Database, now: datetime) -> tuple[bytes, str]:
     with database.read() as connection:
         inbox = read_inbox_health(connection)
         validations = read_validations(connection)
-    registry = CollectorRegistry()
+        others = read_process_metrics(connection)
+    families = merge_families(REGISTRY.collect(), others)
+    validated_at = validations[0][1] if validations else None
+    return generate_latest(_Collected([*families, *inbox_families(inbox, validated_at, now)])), CONTENT_TYPE_LATEST
+
+
+def merge_families(own: Iterable[Metric], others: Iterable[ProcessMetric]) -> list[Metric]:
+    """What this process counted, and beside it, under the label `process`, what others did: one family per name."""
+    families = {family.name: family for family in own}
+    for metric in others:
+        name = metric.name.removesuffix("_total") if metric.kind == "counter" else metric.name
+        family = families.setdefault(name, Metric(name, metric.help, metric.kind))
+        family.add_sample(metric.name, {"process": metric.process, **json.loads(metric.labels)}, metric.value)
+    return list(families.values())
+
+
+def inbox_families(inbox: InboxHealth, validated_at: datetime | None, now: datetime) -> Iterator[Metric]:
+    """How the inbox stands."""
     waiting = (now - inbox.oldest_pending_at).total_seconds() if inbox.oldest_pending_at else 0.0
-    gauges = {
-        "joinlog_inbox_pending": ("Events kept and not yet in the tables", inbox.pending),
-        "joinlog_inbox_dead": ("Events that fail whenever they are tried", inbox.dead),
-        "joinlog_inbox_unhandled": ("Events of a type Joinlog does not know", inbox.unhandled),
-        "joinlog_inbox_oldest_pending_seconds": ("For how long the oldest pending event has waited", waiting),
-    }
+    yield _gauge("joinlog_inbox_pending", "Events kept and not yet in the tables", inbox.pending)
+    yield _gauge("joinlog_inbox_dead", "Events that fail whenever they are tried", inbox.dead)
+    yield _gauge("joinlog_inbox_unhandled", "Events of a type Joinlog does not know", inbox.unhandled)
+    yield _gauge("joinlog_inbox_oldest_pending_seconds", "For how long the oldest pending event has waited", waiting)
     if inbox.last_received_at is not None:
         since = (now - inbox.last_received_at).total_seconds()
-        gauges["joinlog_seconds_since_delivery"] = ("Since the last new event was accepted", since)
-    if validations:
-        since = (now - validations[0][1]).total_seconds()
-        gauges["joinlog_seconds_since_validation"] = ("Since Zoom last validated the endpoint; every 72 h", since)
-    for name, (help_text, value) in gauges.items():
-        Gauge(name, help_text, registry=registry).set(value)
-    return generate_latest(REGISTRY) + generate_latest(registry), CONTENT_TYPE_LATEST
+        yield _gauge("joinlog_seconds_since_delivery", "Since the last new event was accepted", since)
+    if validated_at is not None:
+        since = (now - validated_at).total_seconds()
+        yield _gauge("joinlog_seconds_since_validation", "Since Zoom last validated the endpoint; every 72 h", since)
+
+
+def _gauge(name: str, says: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, says, value)
+
+
+class _Collected(Collector):
+    """Families that are there already, as prometheus_client wants them."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families

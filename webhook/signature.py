@@ -1,4 +1,4 @@
-"""Telling Zoom's requests from everybody else's. Pure: bytes in, the verifying secret out.
+"""Verifying that Zoom signed a request. Pure: bytes in, the secret that verified them out.
 
 `x-zm-signature` is `v0=` and the hex HMAC-SHA256, keyed with the app's secret token, of
 `v0:{x-zm-request-timestamp}:{raw body}`; https://developers.zoom.us/docs/api/webhooks/#verify-webhook-events
@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 
-FUTURE_SECONDS_MAX = 300  # how far ahead of ours Zoom's clock may be
+FUTURE_SECONDS_MAX = 300  # how far ahead of our clock Zoom's may be
 TIMESTAMP_DIGITS_MAX = 12
 PLAIN_TOKEN_CHARACTERS_MAX = 128
 
@@ -22,7 +22,7 @@ _PLAIN_TOKEN = re.compile(rf"[A-Za-z0-9_\-+/=.]{{1,{PLAIN_TOKEN_CHARACTERS_MAX}}
 
 
 class Refusal(StrEnum):
-    """Why a request is not believed; also the label under which it is counted."""
+    """Why a request is not verified; also the label under which it is counted."""
 
     MISSING_SIGNATURE = "missing_signature"
     MISSING_TIMESTAMP = "missing_timestamp"

@@ -1,7 +1,7 @@
-"""Signed links to the pages, the sessions they are exchanged for, and form tokens. Pure.
+"""Signed page links, the sessions they are exchanged for, and form tokens. Pure.
 
-A link carries its id, a role, its end and perhaps one meeting; nothing of it is stored, so that it needs no table to
-be checked. Calling one back is a row of `revoked_link`. Keys are rotated by putting a new one in front of SECRET_KEY:
+A link carries its id, a role, its expiry and perhaps one meeting; nothing of it is stored, and checking it needs no
+table. Revoking it is a row of `revoked_link`. Keys are rotated by putting a new one in front of SECRET_KEY:
 it signs from then on, the older ones still verify.
 """
 
@@ -35,7 +35,7 @@ class Role(StrEnum):
 
 
 class Refusal(StrEnum):
-    """Why nobody is let in."""
+    """Why access is refused."""
 
     MISSING = "missing"
     FORGED = "forged"
@@ -44,7 +44,7 @@ class Refusal(StrEnum):
 
 
 class AccessRefused(Exception):
-    """A link or a session that opens nothing; `reason` says why."""
+    """The link or session does not grant access; `reason` says why."""
 
     def __init__(self, reason: Refusal) -> None:
         super().__init__(reason.value)
@@ -52,7 +52,7 @@ class AccessRefused(Exception):
 
 
 class Pass(NamedTuple):
-    """What a valid link or session says: who may look at what, until when."""
+    """What a valid link or session grants: which role, on which meeting, until when."""
 
     link_id: str
     role: Role
@@ -72,7 +72,7 @@ def new_pass(role: Role, lasts: timedelta, now: datetime, meeting_id: int | None
 
 
 class Tokens:
-    """Signs and reads what the browser carries. `keys` oldest first; the last one signs."""
+    """Signs and reads links, sessions and form tokens. `keys` oldest first; the last one signs."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._links = URLSafeSerializer(list(keys), salt="joinlog.link")
@@ -97,7 +97,7 @@ class Tokens:
         return _read(self._sessions, value, now)
 
     def sign_form(self, granted: Pass) -> str:
-        """The token that a form of this session must bring back."""
+        """The token that forms of this session must send."""
         return _text(self._forms.dumps([granted.link_id, int(granted.expires_at.timestamp())]))
 
     def is_own_form(self, token: str, granted: Pass) -> bool:
@@ -109,7 +109,7 @@ class Tokens:
         return bool(said == [granted.link_id, int(granted.expires_at.timestamp())])
 
     def person(self, account_id: str, meeting_id: int | None, person_id: str) -> str:
-        """A name for a person that a URL may hold: it gives away neither address nor name."""
+        """A token for a person that a URL may hold: it reveals neither address nor name."""
         message = f"{account_id}\n{meeting_id}\n{person_id}".encode()
         digest = hmac.new(self._person_key, message, hashlib.sha256).digest()
         return base64.urlsafe_b64encode(digest).decode()[:PERSON_TOKEN_CHARACTERS]

@@ -1,40 +1,69 @@
-"""The clock: rings the doorbell every minute, and does what has to be done from time to time.
+"""What `joinlog clock` does: rings the doorbell every minute, and does what has to be done from time to time.
 
-It makes lost rings harmless, so it relies on nothing else: not on what RQ believes of workers and their jobs.
+It makes lost rings harmless, so it relies on nothing else: not on what RQ knows of workers and their jobs.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import structlog
-from redis.exceptions import RedisError
-from rq import Queue
 from sqlalchemy.exc import SQLAlchemyError
 
-from workers.queue import leave_heartbeat, ring
+from schema.logs import configure_logs
+from schema.settings import Settings
+from schema.signals import Signals
+from schema.store.database import Database
+from workers.metrics import DUTIES, LAST_TICK, Publisher
+from workers.queue import connect, leave_heartbeat, open_queue, require_redis, ring
+from workers.retention import erase_departed, remove_bodies
 
+HOUR_SECONDS = 3600.0
 HEARTBEAT_SECONDS = 10.0
-HEARTBEATS_MISSED_MAX = 3  # then the key is gone
-RETRY_SECONDS = 60.0  # after a failure, for a duty that is due less often
+HEARTBEATS_MISSED_MAX = 3  # then Redis removes the last one
 HEARTBEAT_GRACE_MILLISECONDS = 2000
+RETRY_SECONDS = 60.0  # after a failure, for a duty that is due less often
 
 log = structlog.get_logger()
 
 
 class Duty(NamedTuple):
-    """Something to do every so often, at start first. It may fail with an error of the database, of Redis or of a file;
-    then it is tried again after RETRY_SECONDS at the latest."""
+    """Something to do every so often, at start first. It may fail with an error of the database, of the queue or of a
+    file; then it is tried again after RETRY_SECONDS at the latest."""
 
     name: str
     every_seconds: float
     run: Callable[[], object]
 
 
+def run_clock(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises ConfigurationError without REDIS_URL."""
+    configure_logs(settings, "clock")
+    queue = open_queue(connect(require_redis(settings)), settings.signing_keys)
+    database = Database(settings.database_url)
+    clock = Clock(
+        [
+            *ringing(partial(ring, queue), partial(leave_heartbeat, queue), settings.clock_seconds),
+            Duty("retention", HOUR_SECONDS, lambda: remove_bodies(database, settings.body_retention_days)),
+            Duty("departures", HOUR_SECONDS, lambda: erase_departed(database, settings.deauthorized_grace_days)),
+        ]
+    )
+    metrics = Publisher(database, "clock")
+    metrics.start()
+    with Signals() as signals:
+        log.info("clock_started", every_seconds=settings.clock_seconds)
+        while not signals.wait(clock.tick()):
+            pass
+    metrics.stop()
+    database.close()
+    log.info("clock_stopped")
+
+
 class Clock:
-    """Does each duty when it is due; a failing one keeps no other from being done."""
+    """Does each duty when it is due; one that fails does not stop the others."""
 
     def __init__(self, duties: Sequence[Duty], *, now_seconds: Callable[[], float] = time.monotonic) -> None:
         self._duties = duties
@@ -44,6 +73,7 @@ class Clock:
 
     def tick(self) -> float:
         """Do what is due; returns the seconds until something is due again."""
+        LAST_TICK.set_to_current_time()
         for place, duty in enumerate(self._duties):
             if self._due[place] <= self._now_seconds():
                 is_done = self._do(duty)
@@ -54,24 +84,25 @@ class Clock:
     def _do(self, duty: Duty) -> bool:
         try:
             duty.run()
-        except (SQLAlchemyError, OSError, RedisError) as error:
+        except (SQLAlchemyError, OSError) as error:
             if duty.name not in self._failing:  # once per outage
                 log.warning("duty_failed", duty=duty.name, error=type(error).__name__)
             self._failing.add(duty.name)
+            DUTIES.labels(duty=duty.name, outcome="failed").inc()
             return False
         else:
             if duty.name in self._failing:
                 log.info("duty_back", duty=duty.name)
             self._failing.discard(duty.name)
+            DUTIES.labels(duty=duty.name, outcome="done").inc()
             return True
 
 
-def ringing(queue: Queue, every_seconds: float) -> list[Duty]:
-    """The duty to ring, and the one to leave a sign in Redis that a clock is alive."""
-    sign_seconds = min(every_seconds, HEARTBEAT_SECONDS)
-    gone_milliseconds = int(HEARTBEATS_MISSED_MAX * sign_seconds * 1000) + HEARTBEAT_GRACE_MILLISECONDS
-
-    def sign() -> None:
-        leave_heartbeat(queue, gone_milliseconds)
-
-    return [Duty("ring", every_seconds, lambda: ring(queue)), Duty("heartbeat", sign_seconds, sign)]
+def ringing(ring: Callable[[], object], leave_heartbeat: Callable[[int], object], every_seconds: float) -> list[Duty]:
+    """Two duties: to ring, and to write down that this clock is alive; `leave_heartbeat` takes its expiry, ms."""
+    beat_seconds = min(every_seconds, HEARTBEAT_SECONDS)
+    expires_milliseconds = int(HEARTBEATS_MISSED_MAX * beat_seconds * 1000) + HEARTBEAT_GRACE_MILLISECONDS
+    return [
+        Duty("ring", every_seconds, ring),
+        Duty("heartbeat", beat_seconds, lambda: leave_heartbeat(expires_milliseconds)),
+    ]

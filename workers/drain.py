@@ -29,11 +29,13 @@ from tenacity import (
 
 from schema.states import EventState
 from schema.store.database import Database, is_infrastructure_failure
-from schema.store.inbox import Claimed, claim, claim_again, settle
+from schema.store.dialect import Dialect, Statement
+from schema.store.inbox import Claimed, claim, claim_again, settling
 from schema.zoom.envelope import SHORT_TEXT_CHARACTERS_MAX
-from workers.batch import apply_events, read_event
+from workers.apply import apply_events, read_event
 from workers.core.ignored import IGNORED
 from workers.core.projection import PROJECTIONS
+from workers.metrics import RETRIES, count_batch
 
 BATCH_EVENTS_MAX = 1000
 RETRY_FIRST_SECONDS = 0.2
@@ -81,7 +83,7 @@ class Drain:
         self._now = now
         self._retry_for_seconds = retry_for_seconds
 
-    def empty(self) -> int:
+    def drain_all(self) -> int:
         """Settle pending events until there are none; returns how many. Raises when the database stays away."""
         total = 0
         while not self._stopping.is_set():
@@ -97,9 +99,9 @@ class Drain:
         started = time.perf_counter()
         settled = self._settle_batch(lambda connection: claim(connection, self._batch_events))
         if settled.total:
-            log.info(
-                "batch_drained", **settled._asdict(), milliseconds=round((time.perf_counter() - started) * 1000, 1)
-            )
+            seconds = time.perf_counter() - started
+            count_batch(settled._asdict(), seconds)
+            log.info("batch_drained", **settled._asdict(), milliseconds=round(seconds * 1000, 1))
         return settled
 
     def _settle_batch(self, take: Callable[[Connection], list[Claimed]]) -> Settled:
@@ -120,14 +122,17 @@ class Drain:
         handled = [event for event in claimed if event.event_type in PROJECTIONS]
         ignored = [event for event in claimed if event.event_type in IGNORED]
         unhandled = [e for e in claimed if e.event_type not in PROJECTIONS and e.event_type not in IGNORED]
-        events = [read_event(event) for event in handled]
-        now = apply_events(connection, events, self._now) if events else self._now()
-        for settled, state in (
-            (handled, EventState.DONE),
-            (ignored, EventState.IGNORED),
-            (unhandled, EventState.UNHANDLED),
-        ):
-            settle(connection, [(event.account_id, event.id) for event in settled], state, now)
+        states = ((handled, EventState.DONE), (ignored, EventState.IGNORED), (unhandled, EventState.UNHANDLED))
+
+        def settle(dialect: Dialect, now: datetime) -> list[Statement]:
+            return [settling(dialect, _keys(events), state, now) for events, state in states if events]
+
+        if handled:
+            changes = apply_events(connection, [read_event(event) for event in handled], self._now, settle)
+            self._database.changes.hand_over(connection, changes)
+        elif claimed:
+            dialect = self._database.dialect
+            dialect.run_all(connection, settle(dialect, self._now()))
         return Settled(len(handled), len(ignored), len(unhandled))
 
     def _isolate(self, claimed: Sequence[Claimed], failure: Exception) -> Settled:
@@ -137,15 +142,15 @@ class Drain:
         middle = len(claimed) // 2
         settled = Settled()
         for half in (claimed[:middle], claimed[middle:]):
-            keys = [(event.account_id, event.id) for event in half]
-            settled = settled.plus(self._settle_batch(partial(claim_again, keys=keys)))
+            settled = settled.plus(self._settle_batch(partial(claim_again, keys=_keys(half))))
         return settled
 
     def _mark_dead(self, claimed: Claimed, failure: Exception) -> Settled:
         """Give an event its last state in a transaction of its own, which the failure cannot roll back."""
         text = f"{type(failure).__name__}: {failure}".splitlines()[0][:SHORT_TEXT_CHARACTERS_MAX]
         with self._database.write() as connection:
-            settle(connection, [(claimed.account_id, claimed.id)], EventState.DEAD, self._now(), text)
+            dialect = self._database.dialect
+            dialect.run_all(connection, [settling(dialect, _keys([claimed]), EventState.DEAD, self._now(), text)])
         log.warning("event_dead", id=claimed.id, event_type=claimed.event_type, error=type(failure).__name__)
         return Settled(dead=1)
 
@@ -172,6 +177,11 @@ def pause_seconds(events: int, batch_events: int) -> float:
 
 
 def _note_outage(state: RetryCallState) -> None:
+    RETRIES.inc()
     error = state.outcome.exception() if state.outcome else None
     if state.attempt_number == 1:  # once per outage
         log.warning("database_away", error=type(error).__name__)
+
+
+def _keys(events: Sequence[Claimed]) -> list[tuple[str, int]]:
+    return [(event.account_id, event.id) for event in events]

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 from sqlalchemy import Connection
 
+from schema.known import BY_CONNECTION, BY_PERSON
+from schema.rows import Key, Row, key_of
 from schema.store.database import Database
 from schema.store.erase import (
     KeptBody,
@@ -26,20 +29,18 @@ from schema.store.erase import (
     read_by_column,
     read_by_email,
     read_mentions,
+    rewrite,
     write_bodies,
 )
-from schema.store.rows import Key, delete_rows, key_of, read_rows, write_rows
+from schema.store.load import read_rows
 from schema.store.shadow import stop_drains
 from schema.tables import DERIVED
 from schema.zoom.envelope import decode_document
 from schema.zoom.erasure import ERASED, Subject, forget, pseudonym, without_addresses
-from workers.core.merge import decode_stamps, encode_stamps
 from workers.core.projection import PROJECTIONS
-from workers.presence import BY_CONNECTION
 
 BATCH_BODIES = 1000
 
-Row = dict[str, Any]
 Progress = Callable[[int, int], None]
 
 PERSONAL = {
@@ -112,19 +113,20 @@ def _identify(connection: Connection, email: str) -> Subject:
     """Everything Zoom called the person behind an address, and every connection of theirs, bound ones included."""
     registrants = read_by_email(connection, "registrant", email)
     connections = read_by_email(connection, "connection", email)
-    registrant_ids = {row["registrant_id"] for row in (*registrants, *connections) if row["registrant_id"]}
+    registrant_ids = {row.registrant_id for row in (*registrants, *connections) if row.registrant_id}
     connections += read_by_column(connection, "connection", "registrant_id", registrant_ids)
-    user_ids = {row["zoom_user_id"] for row in connections if row["zoom_user_id"]}
+    user_ids = {row.zoom_user_id for row in connections if row.zoom_user_id}
     connections += read_by_column(connection, "connection", "zoom_user_id", user_ids)
-    stays = read_rows(connection, "participant", {key_of("connection", row) for row in connections}, by=BY_CONNECTION)
-    people = {(row["account_id"], row["meeting_id"], row["person_id"]) for row in stays if row["meeting_id"]}
-    stays += read_rows(connection, "participant", people, by=("account_id", "meeting_id", "person_id"))
+    shown = {key_of("connection", row) for row in connections}
+    stays: list[Any] = read_rows(connection, "participant", BY_CONNECTION, sorted(shown))
+    people = {(row.account_id, row.meeting_id, row.person_id) for row in stays if row.meeting_id}
+    stays += read_rows(connection, "participant", BY_PERSON, sorted(people))
     return Subject(
         salt=secrets.token_bytes(32),
-        emails=frozenset({email} | {row["email"] for row in (*connections, *stays) if row["email"]}),
+        emails=frozenset({email} | {row.email for row in (*connections, *stays) if row.email}),
         registrant_ids=frozenset(name for name in registrant_ids if not name.startswith(WITHOUT_ID)),
         user_ids=frozenset(user_ids),
-        connections=frozenset((row["uuid"], row["connection_id"]) for row in (*connections, *stays)),
+        connections=frozenset((row.uuid, row.connection_id) for row in (*connections, *stays)),
     )
 
 
@@ -158,55 +160,57 @@ def _forgotten(kept: KeptBody, subject: Subject, account_id: str | None) -> Kept
     return None if forgotten == document else kept._replace(body=msgspec.json.encode(forgotten).decode())
 
 
-def _rows_of(connection: Connection, table: str, subject: Subject) -> dict[Key, Row]:
+def _rows_of(connection: Connection, table: str, subject: Subject) -> dict[Key, Any]:
     """The rows of a table that are about the subject."""
     found = [row for email in sorted(subject.emails) for row in read_by_email(connection, table, email)]
     found += read_by_column(connection, table, "registrant_id", subject.registrant_ids)
     if table != "registrant":
         uuids = {uuid for uuid, _ in subject.connections}
         rows = read_by_column(connection, table, "uuid", uuids)
-        found += [row for row in rows if (row["uuid"], row["connection_id"]) in subject.connections]
+        found += [row for row in rows if (row.uuid, row.connection_id) in subject.connections]
     return {key_of(table, row): row for row in found}
 
 
-def _rewrite(connection: Connection, table: str, rows: list[Row], subject: Subject, *, is_theirs: bool) -> int:
+def _rewrite(connection: Connection, table: str, rows: Sequence[Row], subject: Subject, *, is_theirs: bool) -> int:
     """Write rows as they would be had Zoom sent the erased bodies; says how many changed."""
     changed = [(row, after) for row in rows if (after := _erased(table, row, subject, is_theirs=is_theirs)) != row]
-    moved = [key_of(table, row) for row, after in changed if key_of(table, row) != key_of(table, after)]
-    delete_rows(connection, table, moved)
-    now = datetime.now(UTC)
-    write_rows(connection, table, [after | {"updated_at": now} for _, after in changed])
+    rewrite(connection, table, changed, datetime.now(UTC))
     return len(changed)
 
 
 def _erased(table: str, row: Row, subject: Subject, *, is_theirs: bool) -> Row:
+    before = asdict(row)
     after = {
         name: without_addresses(value, subject) if isinstance(value, str) and name not in OPAQUE else value
-        for name, value in row.items()
+        for name, value in before.items()
     }
+    if table == "connection":
+        after["leaves"] = tuple(
+            leave._replace(reason=without_addresses(leave.reason, subject)) for leave in before["leaves"]
+        )
     if is_theirs:
         for column in (*PERSONAL.get(table, ()), *(OF_ACCOUNT.get(table, ()) if subject.is_everybody else ())):
-            if row.get(column) is not None:
+            if before.get(column) is not None:
                 after[column] = None if column in LEFT_OUT else ERASED
         if table == "registrant":
-            after |= _without_parts(row, after)
-        if row.get("email"):
-            after["email"] = pseudonym(row["email"], subject.salt)
+            after |= _without_parts(before, after)
+        if before.get("email"):
+            after["email"] = pseudonym(before["email"], subject.salt)
     for column in ("person_id", "registrant_id"):
-        value = row.get(column)
+        value = before.get(column)
         if isinstance(value, str) and WITHOUT_ID in value:
             prefix, _, address = value.rpartition(WITHOUT_ID)
             if is_theirs or address in subject.emails:
                 after[column] = f"{prefix}{WITHOUT_ID}{pseudonym(address, subject.salt)}"
-    return after
+    return type(row)(**after)
 
 
-def _without_parts(row: Row, after: Row) -> Row:
+def _without_parts(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """The name of a registrant whose last name and answers Zoom would not have stated."""
-    stamps = decode_stamps("registrant", row)
+    stamps = dict(before["stamps"])
     first_name = after["first_name"]
-    if row["last_name"] is not None and first_name is None:
+    if before["last_name"] is not None and first_name is None:
         first_name, stamps["first_name"] = ERASED, stamps["last_name"]
     for column in LEFT_OUT:
         stamps.pop(column, None)
-    return {"first_name": first_name, "stamps": encode_stamps(after | {"first_name": first_name, "stamps": stamps})}
+    return {"first_name": first_name, "stamps": stamps}

@@ -1,4 +1,4 @@
-"""What `joinlog worker` does: drains when it is rung for, and lets neither Redis nor a broken job end it.
+"""What `joinlog worker` does: drains when it is rung for, and neither Redis nor a broken job ends it.
 
 1. Wait for the tables of this version.
 2. Drain once without waiting for a ring, which may have been lost with Redis.
@@ -7,56 +7,52 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import signal
 import threading
-import time
 from types import FrameType
 
 import structlog
-from redis.exceptions import RedisError
-from rq.exceptions import StopRequested
-from rq.worker import WorkerStatus
 from sqlalchemy.exc import SQLAlchemyError
 
 from schema.gc_tuning import collect_rarely
+from schema.logs import configure_logs
 from schema.revision import applied_revision, newest_revision
 from schema.settings import Settings
 from schema.store.database import Database
 from workers import jobs
 from workers.drain import Drain
-from workers.queue import DrainWorker
+from workers.metrics import Publisher
+from workers.queue import require_redis
 
-PAUSE_SECONDS = 2.0  # before a worker that lost Redis tries again
 MIGRATION_POLL_SECONDS = 0.5
-INSIST_SECONDS = 1.5  # RQ ignores a second signal within one second
-OUTAGE_LINE_SECONDS = 30.0  # of quiet make the next failure another outage
 
 log = structlog.get_logger()
 
 
-def work(settings: Settings, redis_url: str) -> None:
-    """Run until SIGTERM or SIGINT, and end after the batch in progress."""
+def run_worker(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, and end after the batch in progress. Raises ConfigurationError without REDIS_URL."""
+    configure_logs(settings, "worker")
     stopping = threading.Event()
+    rings = jobs.Answering(require_redis(settings), settings.signing_keys, stopping)
     stop_on_signals(stopping)
     collect_rarely()
     database = Database(settings.database_url, durable=False)
     drain = Drain(database, batch_events=settings.drain_batch_events, stopping=stopping)
-    jobs.prepare(drain.empty)
-    outage = Outage()
-    logging.getLogger("rq.worker").addFilter(outage)
+    jobs.prepare(drain.drain_all)
     log.info("worker_started", database=database.shown_url)
     await_migrations(database, stopping)
+    metrics = Publisher(database, "worker")
+    metrics.start()
     while not stopping.is_set():
         try:
-            drain.empty()
+            drain.drain_all()
         except (SQLAlchemyError, OSError) as error:
             log.error("drain_given_up", error=type(error).__name__)
         if not stopping.is_set():
-            answer_rings(redis_url, settings, stopping, outage)
+            rings.run()
             stop_on_signals(stopping)  # RQ has put handlers of its own there
-            stopping.wait(PAUSE_SECONDS)
+            stopping.wait(jobs.PAUSE_SECONDS)
+    metrics.stop()
     database.close()
     log.info("worker_stopped")
 
@@ -80,7 +76,7 @@ def await_migrations(database: Database, stopping: threading.Event) -> None:
 
 
 def stop_on_signals(stopping: threading.Event) -> None:
-    """Until RQ installs its own handlers."""
+    """Set this event at SIGTERM and SIGINT, until somebody installs other handlers."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         # Not here: this may have interrupted a wait that holds the event's lock.
@@ -88,57 +84,3 @@ def stop_on_signals(stopping: threading.Event) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-
-
-class Outage(logging.Filter):
-    """Says once that Redis is away, whoever notices: RQ would say so every two seconds, with tracebacks."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._quiet_until = 0.0
-
-    def note(self, error: BaseException | None) -> None:
-        """Redis did not answer."""
-        if time.monotonic() >= self._quiet_until:
-            reason = "ConnectionError" if error is None else type(error).__name__
-            log.warning("redis_away", error=reason, retry_seconds=PAUSE_SECONDS)
-        self._quiet_until = time.monotonic() + OUTAGE_LINE_SECONDS
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a line of RQ is logged as it is."""
-        error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, RedisError) and "could not connect to Redis" not in str(record.msg):
-            return True
-        self.note(error)
-        return False
-
-
-def answer_rings(redis_url: str, settings: Settings, stopping: threading.Event, outage: Outage) -> None:
-    """Work until asked to stop, or until RQ gives up: over Redis, or over a job nobody can read."""
-    worker = None
-    try:
-        worker = DrainWorker(redis_url, settings.signing_keys)
-        worker.stopping = stopping
-        worker.max_connection_wait_time = PAUSE_SECONDS
-        threading.Thread(target=insist, args=(worker, stopping), daemon=True).start()
-        worker.work(with_scheduler=False, logging_level=None)
-    except StopRequested:
-        stopping.set()
-    except (RedisError, OSError) as error:
-        outage.note(error)
-    finally:
-        if worker is not None and worker.pubsub_thread is not None:
-            worker.pubsub_thread.stop()
-
-
-def insist(worker: DrainWorker, stopping: threading.Event) -> None:
-    """Ask an idle worker again that was asked to stop, for as long as it takes.
-
-    RQ's handler raises an exception to leave whatever it interrupted, and some code swallows that, logging for one:
-    a worker that is told to stop in the moment Redis goes away went on for ever.
-    """
-    stopping.wait()
-    while True:
-        time.sleep(INSIST_SECONDS)
-        if worker.get_state() != WorkerStatus.BUSY:
-            os.kill(os.getpid(), signal.SIGTERM)

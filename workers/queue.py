@@ -1,16 +1,17 @@
-"""The doorbell: the only module that knows Redis and RQ.
+"""The doorbell: one queued job that says "drain", and nothing else. `workers.jobs` is the side that answers it.
 
-A ring is one queued job that says "drain", nothing else. It carries no event, so a lost or a doubled ring is
-harmless: the inbox is a table, and a clock rings every minute.
+It carries no event, so a lost or a doubled ring is harmless: the inbox is a table, and a clock rings every minute. No
+module but these two knows Redis and RQ.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from itsdangerous import BadSignature, Signer
@@ -19,8 +20,10 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from rq import Queue, SimpleWorker
+from rq import Queue
 from rq.job import Job
+
+from schema.settings import ConfigurationError, Settings
 
 QUEUE_NAME = "joinlog"
 DRAIN_JOB = "workers.jobs.drain"
@@ -28,13 +31,31 @@ REDIS_SECONDS_MAX = 1.0  # to connect, and to answer
 OUTAGE_PAUSE_SECONDS = 2.0  # between two attempts while Redis does not answer
 RESULT_SECONDS = 60  # how long RQ remembers a drain that is over
 FAILURE_SECONDS = 3600
-MAINTENANCE_SECONDS = 600
 HEARTBEAT_KEY = "joinlog:clock"
 
 RINGS = Counter("joinlog_doorbell_rings", "Drains enqueued")
 RING_FAILURES = Counter("joinlog_doorbell_failures", "Attempts to ring while Redis did not answer")
 
 log = structlog.get_logger()
+
+
+class QueueAway(OSError):
+    """Redis does not answer, or not as Redis does."""
+
+
+class QueueHealth(NamedTuple):
+    """How many drains wait, when a clock was last known to be alive, and why Redis does not answer."""
+
+    waiting: int = 0
+    clock_at: datetime | None = None
+    error: str | None = None
+
+
+def require_redis(settings: Settings) -> str:
+    """REDIS_URL. Raises ConfigurationError when it is not set."""
+    if settings.redis_url is None:
+        raise ConfigurationError("REDIS_URL is not set. `joinlog up` starts a Redis server of its own.")
+    return settings.redis_url
 
 
 def connect(url: str, *, timeout_seconds: float | None = REDIS_SECONDS_MAX) -> Redis:
@@ -98,30 +119,53 @@ def open_queue(connection: Redis, keys: Sequence[bytes]) -> Queue:
 
 
 def ring(queue: Queue) -> bool:
-    """Enqueue a drain, unless one is waiting already; returns whether it did. Raises RedisError when Redis is down.
+    """Enqueue a drain, unless one is waiting already; returns whether it did. Raises QueueAway.
 
     A waiting drain starts after this moment and so sees what was committed before it. A drain that has started may
-    have had its last empty look already: then another one is enqueued.
+    have found the inbox empty already: then another one is enqueued.
     """
-    if queue.count:
-        return False
-    queue.enqueue(DRAIN_JOB, job_timeout=-1, result_ttl=RESULT_SECONDS, failure_ttl=FAILURE_SECONDS)
+    with _expecting_answers():
+        if queue.count:
+            return False
+        queue.enqueue(DRAIN_JOB, job_timeout=-1, result_ttl=RESULT_SECONDS, failure_ttl=FAILURE_SECONDS)
     RINGS.inc()
     return True
 
 
-def leave_heartbeat(queue: Queue, gone_milliseconds: int) -> None:
-    """Leave the sign that a clock is alive; it goes by itself. Raises RedisError."""
-    queue.connection.set(HEARTBEAT_KEY, datetime.now(UTC).isoformat(), px=gone_milliseconds)
+def leave_heartbeat(queue: Queue, expires_milliseconds: int) -> None:
+    """Write down that a clock is alive now, under a key that Redis removes after so long. Raises QueueAway."""
+    with _expecting_answers():
+        queue.connection.set(HEARTBEAT_KEY, datetime.now(UTC).isoformat(), px=expires_milliseconds)
 
 
 def last_heartbeat(queue: Queue) -> datetime | None:
-    """When a clock gave its last sign of life; None when there is none any more. Raises RedisError."""
-    value = queue.connection.get(HEARTBEAT_KEY)
+    """When a clock last wrote that it is alive; None when that has expired. Raises QueueAway."""
+    with _expecting_answers():
+        value = queue.connection.get(HEARTBEAT_KEY)
     try:
         return datetime.fromisoformat(value.decode()) if isinstance(value, bytes) else None
-    except ValueError:  # somebody else's value
+    except ValueError:  # written by somebody else
         return None
+
+
+def read_queue_health(url: str, keys: Sequence[bytes]) -> QueueHealth:
+    """How the queue stands."""
+    try:
+        with connect(url) as connection:
+            queue = open_queue(connection, keys)
+            return QueueHealth(queue.count, last_heartbeat(queue))
+    except QueueAway as away:
+        return QueueHealth(error=type(away.__cause__).__name__)
+    except (RedisError, OSError, ValueError) as error:  # ValueError: the URL is none
+        return QueueHealth(error=type(error).__name__)
+
+
+@contextmanager
+def _expecting_answers() -> Iterator[None]:
+    try:
+        yield
+    except RedisError as error:
+        raise QueueAway(f"{type(error).__name__}: {error}") from error
 
 
 class Doorbell:
@@ -162,53 +206,24 @@ class Doorbell:
             self._wanted.clear()
             try:
                 ring(self._queue)
-            except RedisError as error:
+            except QueueAway as error:
                 self._note_outage(error)
                 self._wanted.set()
                 self._closing.wait(self._pause_seconds)
             else:
                 self._note_answer()
 
-    def _note_outage(self, error: RedisError) -> None:
+    def _note_outage(self, away: QueueAway) -> None:
         RING_FAILURES.inc()
         if self.is_answered:  # once per outage: events go on being kept, and the clock rings when Redis is back
-            log.warning("doorbell_silent", error=type(error).__name__, retry_seconds=self._pause_seconds)
+            cause = type(away.__cause__).__name__
+            log.warning("doorbell_silent", error=cause, retry_seconds=self._pause_seconds)
         self.is_answered = False
 
     def _note_answer(self) -> None:
         if not self.is_answered:
             log.info("doorbell_back")
         self.is_answered = True
-
-
-class DrainWorker(SimpleWorker):
-    """RQ's worker without a fork per job: a ring is answered in milliseconds, with the drain already imported.
-
-    It listens to one queue only, which is what makes RQ's pop reliable.
-    """
-
-    def __init__(self, url: str, keys: Sequence[bytes]) -> None:
-        connection = connect(url, timeout_seconds=None)
-        super().__init__(
-            [open_queue(connection, keys)],
-            connection=connection,
-            serializer=SignedJson(keys),
-            job_class=DrainJob,
-            maintenance_interval=MAINTENANCE_SECONDS,
-            log_job_description=False,
-        )
-        self.stopping = threading.Event()
-
-    def subscribe(self) -> None:
-        """Listen to no commands: whoever can write to Redis could send `shutdown`."""
-
-    def check_for_suspension(self, burst: bool) -> None:
-        """Work on: whoever can write to Redis could suspend every worker."""
-
-    def handle_warm_shutdown_request(self) -> None:
-        """Let a drain in progress end after the batch it is in."""
-        self.stopping.set()
-        log.info("worker_stopping")
 
 
 def _as_bytes(name: Any) -> bytes:

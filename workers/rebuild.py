@@ -25,7 +25,7 @@ from schema.store.shadow import (
     swap,
     take_over_links,
 )
-from workers.batch import apply_events, read_event
+from workers.apply import apply_events, read_event
 from workers.core.projection import PROJECTIONS
 
 BATCH_EVENTS = 2000
@@ -76,7 +76,7 @@ def rebuild(
             take_over_links(connection)
             count, examples = differences(connection)
             if not check_only and count:
-                swap(connection, now())
+                database.changes.hand_over(connection, swap(connection, now()))
     return Rebuilt(done, count, examples)
 
 

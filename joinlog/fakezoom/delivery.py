@@ -1,4 +1,4 @@
-"""How events are handed over: copies, order, losses, bytes and signatures. Pure: a seed gives one plan."""
+"""What is delivered, when, and as which bytes: copies, order, losses, signatures. Pure: a seed gives one plan."""
 
 import hashlib
 import hmac
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from joinlog.fakezoom.identifiers import tracking_id
-from joinlog.fakezoom.payloads import Emission
+from joinlog.fakezoom.events import Emission
+from joinlog.fakezoom.identifiers import request_id, tracking_id
+from joinlog.fakezoom.open_facts import draw_open_facts
+from joinlog.fakezoom.truth import LostEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,15 @@ class Faults:
     duplicates: float = 0.05  # the same event again, from an overlapping subscription
     duplicate_delay_seconds_max: float = 8.0
     reorder_seconds: float = 3.0  # each delivery is late by up to this much
-    lose: float = 0.0  # any event is never delivered
+    lose: float = 0.0  # any event is never delivered, and never tried again
     lose_started: float = 0.0  # a `started` is never delivered
     late_left: float = 0.02  # a `left` is delivered 60-90 s late
     escapes: float = 0.5  # bodies that write non-ASCII as \uXXXX; the rest are raw UTF-8
     reserialised: float = 0.3  # retries whose JSON has its keys in another order
-    fresh_timestamp: float = 0.5  # retries signed anew; the rest carry the timestamp of the first attempt
+    fresh_timestamp: float | None = None  # retries signed anew; None: all or none, by seed
+    fresh_request_id: float | None = None  # retries with a new x-zm-request-id; None: all or none, by seed
+    installed_at: datetime | None = None  # what Zoom states before this moment (aware) is never delivered
+    off: tuple[tuple[datetime, datetime], ...] = ()  # spans in which the webhook is switched off: nothing is delivered
 
 
 USUAL_FAULTS = Faults()
@@ -46,19 +51,33 @@ class Attempt:
     is_escaped: bool
     retry_reorders_keys: bool
     retry_is_signed_anew: bool
+    retry_renews_request_id: bool = False
 
     def body(self, retry: int = 0) -> bytes:
         """The JSON of the first attempt, or of a retry."""
         return serialise(self.event, self.is_escaped, reorders_keys=bool(retry) and self.retry_reorders_keys)
 
+    def request_id(self, retry: int = 0) -> str:
+        """The `x-zm-request-id` of the first attempt, or of a retry: `6009d653_d487_445d_8406_42b654974899`."""
+        return request_id(f"{self.tracking_id}/{retry if self.retry_renews_request_id else 0}")
+
 
 def plan(emissions: Sequence[Emission], faults: Faults, seed: int) -> list[Attempt]:
     """Every delivery of every event that is not lost, in the order in which the endpoint is first called."""
     rng = random.Random(f"{seed}/delivery")  # noqa: S311 - invents, guards nothing
+    request_rng = random.Random(f"{seed}/request ids")  # noqa: S311 - its own, so that older draws stay what they were
+    facts = draw_open_facts(seed)
+    fresh_timestamp, fresh_request_id = faults.fresh_timestamp, faults.fresh_request_id
+    if fresh_timestamp is None:
+        fresh_timestamp = float(facts.retry_renews_timestamp)
+    if fresh_request_id is None:
+        fresh_request_id = float(facts.retry_renews_request_id)
     due: list[tuple[datetime, int, int]] = []
     for n, emission in enumerate(emissions):
         name = emission.event["event"]
         if rng.random() < faults.lose or (name.endswith(".started") and rng.random() < faults.lose_started):
+            continue
+        if why_not_delivered(emission.at, faults):
             continue
         at = emission.at + timedelta(seconds=rng.uniform(0, faults.reorder_seconds))
         if name.endswith(".participant_left") and rng.random() < faults.late_left:
@@ -77,16 +96,39 @@ def plan(emissions: Sequence[Emission], faults: Faults, seed: int) -> list[Attem
             tracking_id=tracking_id(rng),
             is_escaped=rng.random() < faults.escapes,
             retry_reorders_keys=rng.random() < faults.reserialised,
-            retry_is_signed_anew=rng.random() < faults.fresh_timestamp,
+            retry_is_signed_anew=rng.random() < fresh_timestamp,
+            retry_renews_request_id=request_rng.random() < fresh_request_id,
         )
         for number, (at, n, copy) in enumerate(due)
     ]
 
 
+def why_not_delivered(at: datetime, faults: Faults) -> str:
+    """Why nothing that Zoom states at a moment is delivered: `before installation`, `switched off`, or empty."""
+    if faults.installed_at is not None and at < faults.installed_at:
+        return "before installation"
+    return "switched off" if any(since <= at < until for since, until in faults.off) else ""
+
+
+def lost_events(
+    emissions: Sequence[Emission], attempts: Sequence[Attempt], faults: Faults, failed: Mapping[int, str]
+) -> list[LostEvent]:
+    """Every event that never arrived, and why; `failed` are those whose every delivery failed (`Stats.lost`)."""
+    planned = {a.emission for a in attempts}
+    lost: list[LostEvent] = []
+    for n, emission in enumerate(emissions):
+        why = failed.get(n, "") if n in planned else why_not_delivered(emission.at, faults) or "never sent"
+        if why:
+            zoom_object = emission.event["payload"]["object"]
+            name, meeting_id = emission.event["event"], int(zoom_object["id"])
+            lost.append(LostEvent(n, name, emission.at, meeting_id, zoom_object["uuid"], why))
+    return lost
+
+
 def serialise(event: Mapping[str, Any], is_escaped: bool, reorders_keys: bool = False) -> bytes:
     r"""An event as compact JSON: non-ASCII as `\uXXXX` or as UTF-8, keys as stated or reversed at every level."""
-    told = reverse_keys(event) if reorders_keys else event
-    return json.dumps(told, ensure_ascii=is_escaped, separators=(",", ":")).encode()
+    ordered = reverse_keys(event) if reorders_keys else event
+    return json.dumps(ordered, ensure_ascii=is_escaped, separators=(",", ":")).encode()
 
 
 def reverse_keys(value: Any) -> Any:

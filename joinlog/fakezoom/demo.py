@@ -1,4 +1,4 @@
-"""The demo: a weekly webinar whose past weeks are told at once and whose present week runs now."""
+"""The demo: a weekly webinar whose past weeks are delivered at once and whose present week runs now."""
 
 import random
 import threading
@@ -8,20 +8,29 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from zoneinfo import ZoneInfo
 
-from joinlog.fakezoom.attendees import Audience, Comer, comers_to, with_link
-from joinlog.fakezoom.connections import Connection, between, connect, link_up
 from joinlog.fakezoom.delivery import Faults, plan
 from joinlog.fakezoom.endpoint import EndpointError, open_client, require_loopback, validate
-from joinlog.fakezoom.ground_truth import Play, truth_of
+from joinlog.fakezoom.events import instance_events
+from joinlog.fakezoom.ground_truth import truth_of
+from joinlog.fakezoom.history import SeriesHistory
 from joinlog.fakezoom.identifiers import connection_user_id, instance_uuid, meeting_number, short_id
-from joinlog.fakezoom.instances import Instance, note_held
-from joinlog.fakezoom.live_events import tell_instance
 from joinlog.fakezoom.mix import CALM, Mix
 from joinlog.fakezoom.people import invent_people
 from joinlog.fakezoom.player import Pace, Stats, play
-from joinlog.fakezoom.registrations import sign_up
-from joinlog.fakezoom.series import Occurrence, Series, lay_out_weekly, occurrence_id_for, recurrence_of
-from joinlog.fakezoom.timetable import Slot, edit_schedule, slots_of
+from joinlog.fakezoom.schedule import edit_schedule, sign_up
+from joinlog.fakezoom.series import Occurrence, Series, Slot, lay_out_weekly, occurrence_id_for, recurrence_of, slots_of
+from joinlog.fakezoom.sessions import (
+    Attendee,
+    Audience,
+    Connection,
+    Instance,
+    between,
+    draw_attendees,
+    draw_connections,
+    new_connection,
+    record_held,
+    registered_attendee,
+)
 from joinlog.fakezoom.truth import Why
 from joinlog.fakezoom.world import World
 
@@ -77,9 +86,9 @@ def demo_series(rng: random.Random, seed: int, now: datetime) -> Series:
 
 
 def demo_instances(rng: random.Random, slots: list[Slot], now: datetime) -> list[Instance]:
-    """A calm week; one rehearsed and restarted; one not held; one that its guests came to a week late; one running now.
+    """A calm week; one rehearsed and restarted; one not held; one attended by people of the week before; one now.
 
-    Between the last two the room is opened on a day when nothing is due.
+    Between the last two an instance runs on a day when no occurrence is due.
     """
 
     def run(
@@ -102,7 +111,7 @@ def demo_instances(rng: random.Random, slots: list[Slot], now: datetime) -> list
         Instance(instance_uuid(rng), live_from, live_from + timedelta(minutes=LIVE_MINUTES), "held", present),
     ]
     for instance in instances:
-        note_held(instance)
+        record_held(instance)
     return instances
 
 
@@ -117,58 +126,59 @@ def demo_world(now: datetime, seed: int) -> World:
     team = [next(invent_people(rng, "demo/", "host", 0.0, 0.0)), next(team_of), next(team_of)]
     registrants = invent_people(rng, "demo/", "registrant", DEMO_MIX.strange_names, DEMO_MIX.shared_names)
     until = now - timedelta(minutes=1)
-    signups, stated = sign_up(rng, DEMO_MIX, series, slots, registrants, REGISTRANTS, until)
-    emissions += stated
+    signups, registration_events = sign_up(rng, DEMO_MIX, series, slots, registrants, REGISTRANTS, until)
+    emissions += registration_events
     guests = invent_people(rng, "demo/", "guest", DEMO_MIX.strange_names, DEMO_MIX.shared_names)
     audience = Audience(team, signups, guests, [], WALK_INS)
-    told = Play(series, slots, signups, instances)
-    invited: list[Comer] = []
+    history = SeriesHistory(series, slots, signups, instances, team=team)
+    invited: list[Attendee] = []
     for instance in instances:
         if instance.run == 0:
             invited = demo_comers(rng, audience, instance)
         is_live = instance.slot is not None and instance.slot.index == HELD_NOW
-        connections = (connect_live if is_live else connect)(rng, DEMO_MIX, instance, invited)
-        told.connections += connections
-        emissions += tell_instance(rng, DEMO_MIX, series, instance, connections)
+        connections = (connect_live if is_live else draw_connections)(rng, DEMO_MIX, instance, invited)
+        happened = instance_events(rng, DEMO_MIX, series, instance, connections)
+        emissions += happened.emissions
+        history.add(connections, happened)
     emissions.sort(key=lambda emission: emission.at)
-    return World(emissions, truth_of(told))
+    return World(emissions, truth_of(history), [history])
 
 
-def demo_comers(rng: random.Random, audience: Audience, instance: Instance) -> list[Comer]:
-    """Who comes: to the fourth week mostly those registered for the third, which nobody held."""
+def demo_comers(rng: random.Random, audience: Audience, instance: Instance) -> list[Attendee]:
+    """Who comes to an instance; to the fourth week mostly those who registered for the third, which was not held."""
     if instance.slot is None or instance.slot.index != HELD_FOR_OTHERS:
-        comers = comers_to(rng, DEMO_MIX, audience, instance)
+        attendees = draw_attendees(rng, DEMO_MIX, audience, instance)
         if instance.slot is not None and instance.slot.index == HELD_NOW:
-            comers += [Comer(next(audience.guests), rng.choice(("email", "nothing"))) for _ in range(GUESTS_LIVE)]
-        return comers
-    comers = [Comer(person, "email") for person in audience.team]
+            attendees += [Attendee(next(audience.guests), rng.choice(("email", "nothing"))) for _ in range(GUESTS_LIVE)]
+        return attendees
+    attendees = [Attendee(person, "email") for person in audience.team]
     for signup in audience.signups:
         chosen = signup.chosen or {}
         came_late = NOT_HELD in chosen and HELD_FOR_OTHERS not in chosen and rng.random() < 0.9
         if (came_late or (HELD_FOR_OTHERS in chosen and NOT_HELD not in chosen and rng.random() < 0.2)) and (
             signup.registered_at < instance.started_at and not signup.cancelled
         ):
-            comers.append(with_link(rng, DEMO_MIX, signup, signup.registered_at))
-    return comers
+            attendees.append(registered_attendee(rng, DEMO_MIX, signup, signup.registered_at))
+    return attendees
 
 
-def connect_live(rng: random.Random, mix: Mix, instance: Instance, comers: list[Comer]) -> list[Connection]:
-    """A lively audience: the first joins within seconds, most within a minute, then constant coming and going."""
+def connect_live(rng: random.Random, mix: Mix, instance: Instance, attendees: list[Attendee]) -> list[Connection]:
+    """The connections of the running week: the first within seconds, most within a minute, then constant rejoins."""
     made: list[Connection] = []
-    crowd = max(1, len(comers) * 2 // 3)
-    for n, comer in enumerate(comers):
+    crowd = max(1, len(attendees) * 2 // 3)
+    for n, attendee in enumerate(attendees):
         soon = n < crowd
         seconds = 1 + n * CROWD_SECONDS // crowd if soon else rng.randint(CROWD_SECONDS, (LIVE_MINUTES - 4) * 60)
-        at = max(instance.started_at + timedelta(seconds=seconds), comer.not_before or instance.started_at)
+        at = max(instance.started_at + timedelta(seconds=seconds), attendee.not_before or instance.started_at)
         at = at.replace(microsecond=0)
-        if comer.person.role == "host":
-            made.append(link_up(rng, mix, instance, comer, instance.started_at, instance.ended_at))
+        if attendee.person.role == "host":
+            made.append(new_connection(rng, mix, instance, attendee, instance.started_at, instance.ended_at))
             continue
         while instance.ended_at - at > timedelta(minutes=1):
             left = min(instance.ended_at, at + timedelta(seconds=rng.randint(40, 400)))
-            made.append(link_up(rng, mix, instance, comer, at, left))
+            made.append(new_connection(rng, mix, instance, attendee, at, left))
             if rng.random() < mix.two_devices:
-                made.append(link_up(rng, mix, instance, comer, between(rng, at, left), left))
+                made.append(new_connection(rng, mix, instance, attendee, between(rng, at, left), left))
             at = left + timedelta(seconds=rng.randint(8, 90))
     made.sort(key=lambda c: c.joined_at)
     return [replace(c, user_id=connection_user_id(n)) for n, c in enumerate(made)]

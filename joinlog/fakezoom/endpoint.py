@@ -15,7 +15,7 @@ USER_AGENT = "Zoom Marketplace/1.0a (fake)"
 
 
 class EndpointError(Exception):
-    """The endpoint cannot be played to; the text says why and what to do, `reason` is for machines."""
+    """Nothing can be delivered to the endpoint; the text says why and what to do, `reason` is for machines."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -34,6 +34,16 @@ class Answer:
     def is_acknowledged(self) -> bool:
         """Zoom counts only 200 and 204, within three seconds."""
         return self.status in (200, 204) and self.seconds <= ANSWER_SECONDS_MAX
+
+    @property
+    def is_retried(self) -> bool:
+        """Zoom tries again only after an answer of 500 or more, or none in time; never after 3xx or 4xx.
+
+        https://developers.zoom.us/docs/api/webhooks/#unsuccessful-delivery
+        """
+        if self.status is None or self.status >= 500:
+            return True
+        return self.status in (200, 204) and not self.is_acknowledged
 
     @property
     def failure(self) -> str:
@@ -96,12 +106,18 @@ def validate(client: httpx.Client, url: str, secret: str) -> Answer:
     if answer.status_code == 401:
         text = "the endpoint refuses our signature (401): its ZOOM_WEBHOOK_SECRET_TOKEN is not the --secret given here."
         raise EndpointError("secret", text)
+    if answer.status_code == 503:
+        text = (
+            f"{url} takes nothing now (503): either its ZOOM_WEBHOOK_SECRET_TOKEN is not the --secret given here, or "
+            "its database cannot be written. `joinlog doctor` tells."
+        )
+        raise EndpointError("secret", text)
     if answer.status_code != 200:
         text = f"{url} answered {answer.status_code} to url_validation, where Zoom wants 200. Is it Joinlog's /webhook?"
         raise EndpointError("status", text)
     try:
-        told = answer.json()
-        is_right = told["plainToken"] == token and told["encryptedToken"] == expected_token(secret, token)
+        tokens = answer.json()
+        is_right = tokens["plainToken"] == token and tokens["encryptedToken"] == expected_token(secret, token)
     except (ValueError, KeyError, TypeError):
         is_right = False
     if not is_right:

@@ -1,6 +1,7 @@
 """Identifiers shaped like Zoom's, drawn from a seeded random source."""
 
 import base64
+import hashlib
 import random
 
 SHORT_ID_CHARS = 22
@@ -45,6 +46,12 @@ def connection_uuid(rng: random.Random) -> str:
     """A `participant_uuid`, upper-case hexadecimal in five groups."""
     text = f"{rng.getrandbits(128):032X}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def request_id(of: str) -> str:
+    """An `x-zm-request-id`, the same for the same text: a version 4 uuid with underscores."""
+    digest = hashlib.sha256(of.encode()).hexdigest()
+    return f"{digest[:8]}_{digest[8:12]}_4{digest[13:16]}_8{digest[17:20]}_{digest[20:32]}"
 
 
 def tracking_id(rng: random.Random) -> str:

@@ -54,7 +54,7 @@ class Mix:
     rehearsals: float = knob(0.1, "occurrences with a rehearsal, days or minutes before")
     rehearsals_unflagged: float = knob(0.3, "rehearsals that do not say practice_session, in recurring series")
     single_rehearsals_unflagged: float = knob(0.0, "the same for types 5 and 2, where no schedule can tell them apart")
-    unscheduled: float = knob(0.03, "occurrences after which the room is opened on a day nothing is due")
+    unscheduled: float = knob(0.03, "occurrences after which an instance runs on a day nothing is due")
     started_missing: float = knob(0.01, "instances whose `started` is never sent")
     ended_missing: float = knob(0.01, "instances whose `ended` is never sent")
     # Who comes
@@ -75,11 +75,31 @@ class Mix:
     waiting_room: float = knob(0.2, "meetings with a waiting room; one in ten there is never admitted")
     strange_names: float = knob(0.15, "people with emoji, right-to-left, very long or hostile names")
     shared_names: float = knob(0.05, "people with the same name as somebody else")
+    # By which identifiers people are known
+    two_ids: float = knob(0.0, "signed-in people whose id differs from their participant_user_id")
+    id_missing_later: float = knob(0.0, "connections whose `left` lacks one identifier that `joined` had")
+    sdk_users: float = knob(0.0, "guests who come through an app and show a customer_key only")
+    callers: float = knob(0.0, "guests who only dial in and show a phone_number only")
+    late_bind: float = knob(0.0, "telephones bound to their person just before they hang up, not at once")
+    rejoin_without_link: float = knob(0.0, "rejoins and second devices of registrants without their link")
+    shared_accounts: float = knob(0.0, "registrants who share one Zoom account, in pairs")
+    kiosks: float = knob(0.0, "instances where six guests or more sit at devices of one account")
+    # Staff
+    host_by_id: float = knob(0.0, "series whose host shows the host_id; elsewhere only the address tells")
+    host_as_registrant: float = knob(0.0, "webinars whose host shows the own user id as registrant_id")
+    alternative_hosts: float = knob(0.0, "series with an alternative host, named by address in `created`")
+    co_hosts: float = knob(0.0, "series with a guest who is made co-host in every instance")
+    staff_register: float = knob(0.0, "hosts and alternative hosts who register as well")
+    # Rooms
+    room_shapes: tuple[str, ...] = knob(("parent",), "drawn from: parent, same_uuid, no_parent, plain_join")
+    second_room: float = knob(0.0, "people in a breakout room who go on to the other one")
+    pmi: float = knob(0.0, "meetings of types 2 and 8 that run under the host's personal meeting id")
 
 
 CHOICES: Mapping[str, tuple[object, ...]] = {
     "patterns": ("weekly", "daily", "several_a_day"),
     "registration_types": (0, 1, 2, 3),
+    "room_shapes": ("parent", "same_uuid", "no_parent", "plain_join"),
 }
 USUAL = Mix()
 ODDITIES = (
@@ -123,6 +143,34 @@ MIXES: Mapping[str, Mix] = {
     "connections": replace(CALM, two_devices=0.3, rejoins=0.5, killed=0.4, phone=0.3, meetings=0.5, breakout_rooms=0.6),
     "unplanned": replace(USUAL, single=0.5, no_fixed_time=0.5),
 }  # fmt: skip
+
+ROOM_SHAPES = ("parent", "same_uuid", "no_parent", "plain_join")
+PEOPLE: Mapping[str, Any] = {
+    "two_ids": 0.4, "id_missing_later": 0.3, "sdk_users": 0.2, "callers": 0.15, "late_bind": 0.5,
+    "rejoin_without_link": 0.5, "shared_accounts": 0.15, "kiosks": 0.3,
+}  # fmt: skip
+STAFF: Mapping[str, Any] = {
+    "host_by_id": 0.7, "host_as_registrant": 0.5, "alternative_hosts": 0.6, "co_hosts": 0.6, "staff_register": 0.3,
+}  # fmt: skip
+PEOPLE_MIXES: Mapping[str, Mix] = {  # what Joinlog must know of people; `MIXES` are about links
+    "people": replace(
+        CALM, **PEOPLE, walk_ins=0.4, walk_in_email=0.7, rejoins=0.4, killed=0.1, two_devices=0.2, phone=0.2,
+        without_link=0.1, shared_names=0.2, lists_occurrences=1.0, registration_types=(1, 2, 3),
+    ),
+    "staff": replace(CALM, **STAFF, meetings=0.4, walk_ins=0.1, role_changes=0.1),
+    "rooms": replace(
+        CALM, meetings=1.0, breakout_rooms=1.0, room_shapes=ROOM_SHAPES, second_room=0.4, waiting_room=0.3,
+        walk_ins=0.3, rejoins=0.2, two_devices=0.1,
+    ),
+    "personal_room": replace(
+        CALM, meetings=1.0, single=0.4, pmi=0.8, unscheduled=0.4, walk_ins=0.5, registration_types=(0, 1),
+    ),
+    "everybody": replace(
+        USUAL, **PEOPLE, **STAFF, room_shapes=ROOM_SHAPES, second_room=0.3, pmi=0.3, breakout_rooms=0.5, walk_ins=0.2,
+        meetings=0.5,
+    ),
+}  # fmt: skip
+EVERY_MIX: Mapping[str, Mix] = {**MIXES, **PEOPLE_MIXES}
 
 
 def list_knobs() -> list[tuple[str, str, str]]:

@@ -8,7 +8,8 @@ from typing import Literal
 
 from joinlog.fakezoom.identifiers import short_id
 
-Role = Literal["host", "panelist", "registrant", "guest"]
+Role = Literal["host", "panelist", "alternative_host", "co_host", "registrant", "guest"]
+STAFF: frozenset[Role] = frozenset({"host", "panelist", "alternative_host", "co_host"})
 
 FIRST_NAMES = (
     "Jill", "Amina", "Tomás", "Ingrid", "Wei", "Priya", "Kwame", "Lucía", "Noor", "Mateusz", "Sofia", "Hiro",
@@ -48,7 +49,7 @@ STRANGE_NAMES: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody; `key` is stable in the truth and never leaves it. `user_id` is None without a Zoom account."""
+    """One person; `key` is known to the truth only, never to Zoom. `user_id` is None without a Zoom account."""
 
     key: str
     role: Role
@@ -77,7 +78,7 @@ def invent_people(rng: random.Random, prefix: str, role: Role, strange: float, s
             else:
                 first, last = rng.choice(FIRST_NAMES), rng.choice(LAST_NAMES)
         local = MAILBOX_FORBIDS.sub("", f"{first}.{last}".lower())[:24].strip(".")
-        signed_in = role in ("host", "panelist") or rng.random() < 0.3
+        signed_in = role in STAFF or rng.random() < 0.3
         yield Person(
             key=f"{prefix}{role}{n}",
             role=role,

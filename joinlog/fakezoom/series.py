@@ -1,13 +1,14 @@
-"""A series as its host first schedules it."""
+"""A series: its schedule, its sessions as they are rescheduled, and the people who signed up."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from joinlog.fakezoom.identifiers import instance_uuid, meeting_number, short_id
 from joinlog.fakezoom.mix import Mix
+from joinlog.fakezoom.people import Person
 
 Kind = Literal["webinar", "meeting"]
 
@@ -57,6 +58,7 @@ class Series:
     """One meeting: `uuid` is what schedule-side events carry, `registration_type` 0 is none.
 
     `occurrences` holds the schedule as created: one called `single` for types 5 and 2, none for types 6, 3, 1 and 4.
+    With a `pmi` its instances run under that personal meeting id. `alternative_hosts` are addresses.
     """
 
     account_id: str
@@ -72,6 +74,8 @@ class Series:
     created_at: datetime
     occurrences: tuple[Occurrence, ...]
     recurrence: dict[str, Any] | None
+    pmi: int | None = None
+    alternative_hosts: tuple[str, ...] = ()
 
     @property
     def is_recurring_at_fixed_times(self) -> bool:
@@ -79,12 +83,100 @@ class Series:
         return self.type in (8, 9)
 
 
+@dataclass(slots=True)
+class Slot:
+    """One planned session through every edit: `versions` are (since, the occurrence as it then stood), oldest first."""
+
+    index: int
+    versions: list[tuple[datetime, Occurrence]]
+    deleted_at: datetime | None = None
+    recovered_from: tuple[datetime, datetime] | None = None
+    informal_start: datetime | None = None
+    uuids: list[str] = field(default_factory=list)
+    held_from: datetime | None = None
+    held_until: datetime | None = None
+
+    @property
+    def now(self) -> Occurrence:
+        """The occurrence after every edit."""
+        return self.versions[-1][1]
+
+    def at(self, moment: datetime) -> Occurrence:
+        """The occurrence as it stood at a moment."""
+        return next((o for since, o in reversed(self.versions) if since <= moment), self.versions[0][1])
+
+    def is_deleted_at(self, moment: datetime) -> bool:
+        """Whether Zoom showed it as deleted at a moment, also where it was recovered later."""
+        if self.recovered_from is not None and self.recovered_from[0] <= moment < self.recovered_from[1]:
+            return True
+        return not self.is_open(moment)
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it was deleted for good."""
+        return self.deleted_at is not None
+
+    def is_open(self, moment: datetime) -> bool:
+        """Whether it had not been deleted for good at a moment."""
+        return self.deleted_at is None or moment < self.deleted_at
+
+    @property
+    def begins(self) -> datetime:
+        """When it really began, or should have."""
+        return self.held_from or self.now.start
+
+    @property
+    def ends(self) -> datetime:
+        """When it really ended, or should have."""
+        return self.held_until or self.now.end
+
+
+@dataclass(slots=True)
+class Signup:
+    """One registrant.
+
+    `chosen` maps the index of each slot registered for to (when, the occurrence id it then had); None is all of them.
+    `cancelled` maps the index of a slot, or None for the whole registration, to when it was cancelled. `answered` maps
+    the moment of a registration that began as pending to when it was approved or denied.
+    """
+
+    person: Person
+    registrant_id: str
+    registered_at: datetime
+    chosen: dict[int, tuple[datetime, str]] | None
+    is_approved: bool = True
+    answered: dict[datetime, datetime] = field(default_factory=dict)
+    cancelled: dict[int | None, datetime] = field(default_factory=dict)
+
+    def counts_for(self, slot: Slot | None, begins: datetime, ends: datetime) -> bool:
+        """Approved, registered before it ended and not cancelled before it started; a None slot has no schedule."""
+        if not self.is_approved or self.registered_at >= ends:
+            return False
+        gone = [self.cancelled[None]] if None in self.cancelled else []
+        if slot is not None:
+            if self.chosen is not None and (slot.index not in self.chosen or self.chosen[slot.index][0] >= ends):
+                return False
+            gone += [at for index, at in self.cancelled.items() if index == slot.index]
+        return all(at >= begins for at in gone)
+
+    def id_chosen(self, slot: Slot) -> str | None:
+        """The id the slot had when it was chosen; None for those registered for all."""
+        return None if self.chosen is None else self.chosen[slot.index][1]
+
+
 def occurrence_id_for(start: datetime) -> str:
     """The id Zoom gives a new occurrence: the epoch milliseconds of its start."""
     return str(int(start.timestamp()) * 1000)
 
 
-def invent_series(rng: random.Random, seed: int, index: int, mix: Mix, start: datetime) -> Series:
+def slots_of(series: Series) -> list[Slot]:
+    """The sessions of the schedule as created."""
+    return [Slot(n, [(series.created_at, o)]) for n, o in enumerate(series.occurrences)]
+
+
+def invent_series(
+    rng: random.Random, seed: int, index: int, mix: Mix, start: datetime, series_per_account: int
+) -> Series:
     """Series `index` under `seed`, scheduled within half a day after `start`."""
     kind: Kind = "meeting" if rng.random() < mix.meetings else "webinar"
     chance = rng.random()
@@ -112,7 +204,7 @@ def invent_series(rng: random.Random, seed: int, index: int, mix: Mix, start: da
     elif type_number in (5, 2):
         (at,) = lay_out(rng, "weekly", 1, created_at, ZoneInfo(zone), crosses_dst=False)
         occurrences = (Occurrence(SINGLE, at, duration),)
-    account = random.Random(f"{seed}/account/{index // SERIES_PER_ACCOUNT}")  # noqa: S311 - invents, guards nothing
+    account = random.Random(f"{seed}/account/{index // series_per_account}")  # noqa: S311 - invents, guards nothing
     return Series(
         account_id=short_id(account),
         meeting_id=meeting_number(seed, index),

@@ -9,11 +9,13 @@ import msgspec
 
 Why = Literal["held", "restart", "rehearsal", "unscheduled"]
 Status = Literal["held", "skipped", "deleted", "replaced"]
+Standing = Literal["registered", "attended", "no_show", "walk_in", "unidentified", "staff"]
+Decidable = Literal["webhook", "api", "never"]
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesTruth:
-    """One meeting; `registration_type` 0 is none."""
+    """One meeting; `registration_type` 0 is none; with a `pmi` its instances ran under that personal meeting id."""
 
     account_id: str
     meeting_id: int
@@ -22,11 +24,16 @@ class SeriesTruth:
     topic: str
     timezone: str
     registration_type: int
+    pmi: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceTruth:
-    """One running; `occurrence_id` is None for rehearsals and for rooms opened when nothing was due."""
+    """One instance; `occurrence_id` is None for rehearsals and where no occurrence was due.
+
+    `meeting_id` is the meeting it belongs to, also where it ran under a personal meeting id (`ran_under`). What ran
+    there without being scheduled belongs to that id, each instance an occurrence of its own.
+    """
 
     uuid: str
     account_id: str
@@ -36,6 +43,7 @@ class InstanceTruth:
     is_practice: bool
     started_at: datetime
     ended_at: datetime
+    ran_under: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +99,77 @@ class ConnectionTruth:
     joined_at: datetime
     left_at: datetime
     left_is_stated: bool
+    zoom_user_id: str = ""
+    participant_user_id: str = ""
+    customer_key: str = ""
+    phone_number: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitTruth:
+    """One visit to a breakout room, under the `user_id` it had there, of the connection `main_user_id`."""
+
+    uuid: str
+    person: str
+    user_id: str
+    participant_uuid: str
+    main_user_id: str
+    room_uuid: str
+    joined_at: datetime
+    left_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StandingTruth:
+    """What one person was to one occurrence, and the seconds they were there, devices and rooms counted once.
+
+    `registered` stands for an occurrence that was not held. A guest who shows no identifier is `unidentified`.
+    `standing_by` and `seconds_by` say from what it can be known, given every event and the right link: the `webhook`,
+    only with the `api` besides, or `never` (a registrant who shows nothing, a leave that is never stated).
+    """
+
+    account_id: str
+    meeting_id: int
+    occurrence_id: str
+    person: str
+    standing: Standing
+    attended_seconds: int
+    standing_by: Decidable
+    seconds_by: Decidable
+
+
+@dataclass(frozen=True, slots=True)
+class LostEvent:
+    """An event that never arrived: its place among the world's emissions, and `why`.
+
+    `never sent` (lost on the way out), `before installation`, `switched off`, `answered 401` (or another status that
+    Zoom does not try again after), or `given up` after the last retry.
+    """
+
+    emission: int
+    event: str
+    at: datetime
+    meeting_id: int
+    uuid: str
+    why: str
 
 
 @dataclass(slots=True)
 class Truth:
-    """Everything Joinlog should find out; people are keyed by person key."""
+    """Everything Joinlog should find out, people by person key, and the events it never got (once they were played)."""
 
     series: list[SeriesTruth] = field(default_factory=list)
     occurrences: list[OccurrenceTruth] = field(default_factory=list)
     instances: dict[str, InstanceTruth] = field(default_factory=dict)
     people: dict[str, PersonTruth] = field(default_factory=dict)
     connections: list[ConnectionTruth] = field(default_factory=list)
+    visits: list[VisitTruth] = field(default_factory=list)
+    standings: list[StandingTruth] = field(default_factory=list)
+    lost: list[LostEvent] = field(default_factory=list)
 
     @property
     def occurrence_of(self) -> Mapping[str, str | None]:
-        """Instance uuid -> occurrence id, or None for a rehearsal or an unscheduled opening."""
+        """Instance uuid -> occurrence id, or None for a rehearsal or where no occurrence was due."""
         return {uuid: instance.occurrence_id for uuid, instance in self.instances.items()}
 
     def add(self, other: "Truth") -> None:
@@ -115,6 +179,9 @@ class Truth:
         self.instances |= other.instances
         self.people |= other.people
         self.connections += other.connections
+        self.visits += other.visits
+        self.standings += other.standings
+        self.lost += other.lost
 
     def to_json(self) -> bytes:
         """The truth as JSON; `Truth.from_json` reads it back equal."""

@@ -7,7 +7,8 @@ import threading
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
-from schema.store.database import Database, make_private
+from schema.store.database import Database
+from schema.store.engines import make_private
 
 
 class CommitMarker:
@@ -25,9 +26,10 @@ class CommitMarker:
 
     def read(self) -> str:
         """The marker of this moment. Raises sqlalchemy.exc.DBAPIError when the database does not answer."""
-        if self._database.is_postgres:
+        marker = self._database.dialect.commit_marker()
+        if not self._database.dialect.has_one_writer:
             with self._database.read() as connection:
-                return str(connection.exec_driver_sql("SELECT pg_current_snapshot()").scalar_one())
+                return str(connection.exec_driver_sql(marker).scalar_one())
         with self._lock:
             if self._connection is None:
                 self._engine = create_engine(
@@ -35,7 +37,7 @@ class CommitMarker:
                 )
                 make_private(self._engine)
                 self._connection = self._engine.connect()
-            return str(self._connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+            return str(self._connection.exec_driver_sql(marker).scalar_one())
 
     def close(self) -> None:
         """Give its connection back."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from schema.store.database import Database
-from schema.store.rows import as_moment, is_postgres, moment_parameter
+from schema.store.dialect import as_moment, dialect_of, run
 
 _NOTE_VALIDATION = (
     "INSERT INTO endpoint_validation (account_id, secret_fingerprint, validated_at, validations, updated_at) "
@@ -31,15 +31,13 @@ class InboxHealth(NamedTuple):
 def note_validation(database: Database, fingerprint: str, now: datetime) -> None:
     """Remember that Zoom validated the endpoint with the secret of this fingerprint."""
     with database.write() as connection:
-        query = _NOTE_VALIDATION.replace("?", "%s") if is_postgres(connection) else _NOTE_VALIDATION
-        moment = moment_parameter(connection, now)
-        connection.exec_driver_sql(query, (fingerprint, moment, moment))
+        run(connection, _NOTE_VALIDATION, (fingerprint, now, now))
 
 
 def read_validations(connection: Connection) -> list[tuple[str, datetime]]:
     """The secrets (by fingerprint) with which Zoom validated the endpoint, and when last; newest first."""
-    rows = connection.exec_driver_sql(
-        "SELECT secret_fingerprint, validated_at FROM endpoint_validation ORDER BY validated_at DESC"
+    rows = run(
+        connection, "SELECT secret_fingerprint, validated_at FROM endpoint_validation ORDER BY validated_at DESC"
     )
     return [(name, _known(as_moment(at))) for name, at in rows]
 
@@ -51,9 +49,10 @@ def read_inbox_health(connection: Connection) -> InboxHealth:
         "SELECT (SELECT count(*) FROM inbox_event WHERE state = 'pending'), "
         "(SELECT received_at FROM inbox_event WHERE state = 'pending' ORDER BY id LIMIT 1)",
     )
-    found = connection.exec_driver_sql(
+    found = run(
+        connection,
         "SELECT state, count(*) FROM inbox_event WHERE state IN ('dead', 'unhandled', 'ignored') "
-        "AND state <> 'ignored' GROUP BY state"  # SQLite uses a partial index where its condition stands word for word
+        "AND state <> 'ignored' GROUP BY state",  # SQLite uses a partial index where its condition stands word for word
     )
     counts = {state: int(count) for state, count in found}
     (last,) = _one(connection, "SELECT (SELECT received_at FROM inbox_event ORDER BY id DESC LIMIT 1)")
@@ -64,13 +63,12 @@ def read_inbox_health(connection: Connection) -> InboxHealth:
 
 def server_version(connection: Connection) -> str:
     """The database in words."""
-    if is_postgres(connection):
-        return f"PostgreSQL {_one(connection, 'SHOW server_version')[0]}"
-    return f"SQLite {_one(connection, 'SELECT sqlite_version()')[0]}"
+    return dialect_of(connection).version(connection)
 
 
 def _one(connection: Connection, query: str) -> Any:
-    return connection.exec_driver_sql(query).one()
+    (row,) = run(connection, query)
+    return row
 
 
 def _known(moment: datetime | None) -> datetime:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
-from schema.states import EventState
+from schema.states import EventState, states_before
+from schema.store.codec import key_kinds, kinds_of
 from schema.store.database import Database
-from schema.store.rows import as_moment, is_postgres, moment_parameter, packed, recordset
-from schema.tables import utc_text
-from schema.zoom.envelope import Envelope
+from schema.store.dialect import Dialect, Statement, as_moment, dialect_of
+from schema.zoom.envelope import Envelope, read_envelope
 
+ID_ATTEMPTS_MAX = 5
 InboxKey = tuple[str, int]  # account_id, id
 
 
@@ -39,25 +41,15 @@ class Claimed(NamedTuple):
     body: str | None
 
 
-_KEEP_COLUMNS = {
-    "account_id": "text", "id": "bigint", "idempotency_key": "text", "event_type": "text", "event_ts": "timestamptz",
-    "meeting_id": "bigint", "uuid": "text", "received_at": "timestamptz", "last_delivered_at": "timestamptz",
-    "processed_at": "timestamptz", "deliveries": "integer", "tracking_id": "text", "state": "text", "error": "text",
-    "body": "text", "updated_at": "timestamptz",
-}  # fmt: skip
-_KEEP_NAMES = ", ".join(_KEEP_COLUMNS)
-_KEY_TYPES = {"account_id": "text", "id": "bigint"}
+_TABLE = "inbox_event"
+_KEEP_NAMES = (
+    "account_id", "id", "idempotency_key", "event_type", "event_ts", "meeting_id", "uuid", "received_at",
+    "last_delivered_at", "processed_at", "deliveries", "tracking_id", "state", "error", "body", "updated_at",
+)  # fmt: skip
 _REPEAT = (
     "ON CONFLICT (account_id, idempotency_key) DO UPDATE SET "
-    "deliveries = inbox_event.deliveries + excluded.deliveries, last_delivered_at = "
-)
-_KEEP_POSTGRES = (
-    f"INSERT INTO inbox_event ({_KEEP_NAMES}) SELECT * FROM {recordset(_KEEP_COLUMNS, 'arrived')} "
-    f"{_REPEAT} GREATEST(inbox_event.last_delivered_at, excluded.last_delivered_at)"
-)
-_KEEP_SQLITE = (
-    f"INSERT INTO inbox_event ({_KEEP_NAMES}) VALUES ({', '.join('?' * len(_KEEP_COLUMNS))}) "
-    f"{_REPEAT} max(inbox_event.last_delivered_at, excluded.last_delivered_at)"
+    "deliveries = inbox_event.deliveries + excluded.deliveries, "
+    "last_delivered_at = {greatest}(inbox_event.last_delivered_at, excluded.last_delivered_at)"
 )
 
 
@@ -67,15 +59,26 @@ def keep(database: Database, arrivals: Sequence[Arrival]) -> None:
     Raises sqlalchemy.exc.DBAPIError when they could not be committed; none of them is kept then. An id that is taken
     raises IntegrityError: come back with other ids.
     """
-    rows = [_kept_row(arrival) for arrival in arrivals]
-    if database.is_postgres:
-        rows = _merge_repeats(rows)
-        with database.autocommit() as connection:  # one statement is one transaction, and one round trip
-            connection.exec_driver_sql(_KEEP_POSTGRES, (packed(tuple(_KEEP_COLUMNS), rows),))
-        return
-    values = [tuple(utc_text(value) if isinstance(value, datetime) else value for value in row) for row in rows]
-    with database.write() as connection:
-        connection.exec_driver_sql(_KEEP_SQLITE, values)
+    dialect, kinds = database.dialect, kinds_of(_TABLE)
+    columns = {name: kinds[name] for name in _KEEP_NAMES}
+    rows = _without_repeats([_kept_row(arrival) for arrival in arrivals])
+    with database.write_one() as connection:
+        dialect.run_all(connection, [dialect.upsert(_TABLE, columns, _REPEAT.format(greatest=dialect.greatest), rows)])
+
+
+def keep_own_event(database: Database, body: bytes) -> None:
+    """Keep an event of Joinlog's own (`joinlog.*`): what an operator decided, or what Zoom's API answered.
+
+    Raises sqlalchemy.exc.DBAPIError.
+    """
+    envelope = read_envelope(body)
+    for attempt in range(1, ID_ATTEMPTS_MAX + 1):
+        try:
+            keep(database, [Arrival(time.time_ns() // 1000, envelope, datetime.now(UTC), None)])
+            return
+        except IntegrityError:  # another process accepted an event in the same microsecond
+            if attempt == ID_ATTEMPTS_MAX:
+                raise
 
 
 def _kept_row(arrival: Arrival) -> tuple[Any, ...]:
@@ -89,43 +92,42 @@ def _kept_row(arrival: Arrival) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _merge_repeats(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Postgres cannot touch a row twice in one statement: repeats within a group become one row first."""
+_DELIVERED, _DELIVERIES = _KEEP_NAMES.index("last_delivered_at"), _KEEP_NAMES.index("deliveries")
+
+
+def _without_repeats(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """One statement may touch a row once: repeats within a group become one row first."""
     merged: dict[tuple[Any, Any], tuple[Any, ...]] = {}
     for row in rows:
-        identity = (row[0], row[2])
-        if (known := merged.get(identity)) is not None:
-            row = (*known[:8], max(known[8], row[8]), known[9], known[10] + row[10], *known[11:])
-        merged[identity] = row
+        same = (row[0], row[2])
+        if (known := merged.get(same)) is not None:
+            values = list(known)
+            values[_DELIVERED] = max(known[_DELIVERED], row[_DELIVERED])
+            values[_DELIVERIES] = known[_DELIVERIES] + row[_DELIVERIES]
+            row = tuple(values)
+        merged[same] = row
     return list(merged.values())
 
 
-_CLAIM_COLUMNS = "e.account_id, e.id, e.idempotency_key, e.event_type, e.event_ts, e.received_at, e.body"
+CLAIMED = ("account_id", "id", "idempotency_key", "event_type", "event_ts", "received_at", "body")
 
 
 def claim(connection: Connection, limit: int) -> list[Claimed]:
     """Take up to `limit` pending events, oldest first, that no other worker holds, until this transaction ends."""
-    query = f"SELECT {_CLAIM_COLUMNS} FROM inbox_event e WHERE e.state = 'pending' ORDER BY e.id LIMIT "
-    if is_postgres(connection):
-        return claimed_from(connection.exec_driver_sql(query + "%s FOR UPDATE SKIP LOCKED", (limit,)))
-    return claimed_from(connection.exec_driver_sql(query + "?", (limit,)))
+    dialect = dialect_of(connection)
+    query = (
+        f"SELECT {', '.join(CLAIMED)} FROM inbox_event WHERE state = 'pending' ORDER BY id LIMIT ? {dialect.claim_lock}"
+    )
+    return claimed_from(dialect.run(connection, query, (limit,)))
 
 
 def claim_again(connection: Connection, keys: Sequence[InboxKey]) -> list[Claimed]:
     """Take these events, those of them that are still pending and not held by another worker."""
-    if is_postgres(connection):
-        query = (
-            f"SELECT {_CLAIM_COLUMNS} FROM {recordset(_KEY_TYPES, 'wanted')} "
-            "JOIN inbox_event e USING (account_id, id) WHERE e.state = 'pending' ORDER BY e.id "
-            "FOR UPDATE OF e SKIP LOCKED"
-        )
-        return claimed_from(connection.exec_driver_sql(query, (packed(tuple(_KEY_TYPES), keys),)))
-    query = (
-        f"SELECT {_CLAIM_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN inbox_event e "
-        "WHERE e.account_id = json_extract(wanted.value, '$[0]') AND e.id = json_extract(wanted.value, '$[1]') "
-        "AND e.state = 'pending' ORDER BY e.id"
-    )
-    return claimed_from(connection.exec_driver_sql(query, (json.dumps(keys),)))
+    dialect, kinds = dialect_of(connection), key_kinds(_TABLE)
+    names = ", ".join(f"t.{name}" for name in CLAIMED)
+    lock = dialect.claim_lock.replace("UPDATE", "UPDATE OF t")
+    query = dialect.select_by(names, _TABLE, kinds, f"AND t.state = 'pending' ORDER BY t.id {lock}")
+    return claimed_from(dialect.run(connection, query, (dialect.pack_keys(kinds, keys),)))
 
 
 def claimed_from(rows: Iterable[Any]) -> list[Claimed]:
@@ -136,45 +138,21 @@ def claimed_from(rows: Iterable[Any]) -> list[Claimed]:
     ]
 
 
-def settle(
-    connection: Connection, keys: Iterable[InboxKey], state: EventState, now: datetime, error: str | None = None
-) -> None:
-    """Give events a state that ends their time as pending, in the transaction that wrote their facts."""
-    settled = list(keys)
-    if not settled:
-        return
-    moment = moment_parameter(connection, now)
-    if is_postgres(connection):
-        connection.exec_driver_sql(
-            "UPDATE inbox_event e SET state = %s, processed_at = %s, updated_at = %s, error = %s "
-            f"FROM {recordset(_KEY_TYPES, 'settled')} "
-            "WHERE e.account_id = settled.account_id AND e.id = settled.id",
-            (state.value, moment, moment, error, packed(tuple(_KEY_TYPES), settled)),
-        )
-        return
-    connection.exec_driver_sql(
-        "UPDATE inbox_event SET state = ?, processed_at = ?, updated_at = ?, error = ? WHERE account_id = ? AND id = ?",
-        [(state.value, moment, moment, error, *key) for key in settled],
-    )
+def settling(
+    dialect: Dialect, keys: Sequence[InboxKey], state: EventState, now: datetime, error: str | None = None
+) -> Statement:
+    """The statement that gives events their next state, for the transaction that wrote their facts.
 
-
-def lock_meetings(connection: Connection, buckets: Iterable[int]) -> None:
-    """Hold the meetings of this batch until the transaction ends, so that two workers never merge into one row.
-
-    A bucket is a number below MEETING_BUCKETS; sorted, so that two workers cannot wait for each other in a ring.
-    SQLite has one writer anyway.
+    An event that is not in a state from which that is a transition stays as it is.
     """
-    if is_postgres(connection):
-        connection.exec_driver_sql(
-            "SELECT pg_advisory_xact_lock_shared(%s, %s), (SELECT count(pg_advisory_xact_lock(%s, bucket)) FROM "
-            "(SELECT unnest(%s::int[]) AS bucket ORDER BY 1) AS buckets)",
-            (LOCK_SPACE, DRAIN_LOCK, LOCK_SPACE, sorted(set(buckets))),
-        )
-
-
-MEETING_BUCKETS = 1024
-DRAIN_LOCK = -1  # every drain shares it; a rebuild takes it alone while it swaps the tables
-LOCK_SPACE = 0x4A4C  # "JL": keeps these advisory locks apart from anybody else's in the same database
+    return dialect.update_by(
+        _TABLE,
+        "state = ?, processed_at = ?, updated_at = ?, error = ?",
+        key_kinds(_TABLE),
+        keys,
+        (state.value, now, now, error),
+        f"AND state IN ({', '.join(map(repr, states_before(state)))})",
+    )
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

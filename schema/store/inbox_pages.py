@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from schema.states import EventState
-from schema.store.rows import as_moment, is_postgres, moment_parameter
+from schema.states import EventState, states_before
+from schema.store.dialect import as_moment, dialect_of, run
 
 ODD_STATES = frozenset({EventState.DEAD, EventState.UNHANDLED, EventState.IGNORED})
 
@@ -42,7 +42,10 @@ class InboxLine(NamedTuple):
 
 
 _LINE = ", ".join(InboxLine._fields)
-_REPLAYABLE = "event_type IS NOT NULL AND body IS NOT NULL AND state <> 'pending'"
+_REPLAYABLE = (
+    "event_type IS NOT NULL AND body IS NOT NULL "
+    f"AND state IN ({', '.join(map(repr, states_before(EventState.PENDING)))})"
+)
 """A body that was no event stays dead, and one that retention removed stays what it was: there is nothing to apply."""
 
 
@@ -50,12 +53,12 @@ def read_inbox_page(connection: Connection, choice: Choice, limit: int) -> list[
     """The newest events that fit, newest first."""
     condition, values = _condition(choice)
     query = f"SELECT {_LINE} FROM inbox_event WHERE {condition} ORDER BY id DESC LIMIT ?"
-    return [_line(row) for row in _run(connection, query, (*values, limit))]
+    return [_line(row) for row in run(connection, query, (*values, limit))]
 
 
 def read_inbox_event(connection: Connection, id_: int) -> list[tuple[InboxLine, str | None]]:
     """The event with this id, and its body; in the rarest case two accounts have one with the same id."""
-    rows = _run(connection, f"SELECT {_LINE}, body FROM inbox_event WHERE id = ? ORDER BY account_id", (id_,))
+    rows = run(connection, f"SELECT {_LINE}, body FROM inbox_event WHERE id = ? ORDER BY account_id", (id_,))
     return [(_line(row[:-1]), row[-1]) for row in rows]
 
 
@@ -63,7 +66,7 @@ def count_replayable(connection: Connection, choice: Choice) -> int:
     """How many events `set_pending_again` would find."""
     condition, values = _condition(choice)
     query = f"SELECT count(*) FROM inbox_event WHERE {condition} AND {_REPLAYABLE}"
-    return int(_run(connection, query, tuple(values))[0][0])
+    return int(run(connection, query, tuple(values))[0][0])
 
 
 def set_pending_again(
@@ -74,15 +77,13 @@ def set_pending_again(
     Those that were done keep `processed_at`: their facts are in the tables, and a rebuild has to know it.
     """
     condition, values = _condition(choice)
-    lock = "FOR UPDATE" if is_postgres(connection) else ""
     query = (
         "UPDATE inbox_event SET processed_at = CASE WHEN state = 'done' THEN processed_at END, "
         "state = 'pending', error = NULL, updated_at = ? "
         f"WHERE (account_id, id) IN (SELECT account_id, id FROM inbox_event WHERE id > ? AND {condition} "
-        f"AND {_REPLAYABLE} ORDER BY id LIMIT ? {lock}) RETURNING id"
+        f"AND {_REPLAYABLE} ORDER BY id LIMIT ? {dialect_of(connection).update_lock}) RETURNING id"
     )
-    moment = moment_parameter(connection, now)
-    ids = [row[0] for row in _run(connection, query, (moment, after_id, *values, limit))]
+    ids = [row[0] for row in run(connection, query, (now, after_id, *values, limit))]
     return len(ids), max(ids, default=after_id)
 
 
@@ -101,11 +102,6 @@ def _condition(choice: Choice) -> tuple[str, list[Any]]:
         conditions.append(f"id IN ({', '.join('?' * len(choice.ids))})")
         values += choice.ids
     return " AND ".join(conditions), values
-
-
-def _run(connection: Connection, query: str, values: tuple[Any, ...]) -> Sequence[Any]:
-    text = query.replace("?", "%s") if is_postgres(connection) else query
-    return connection.exec_driver_sql(text, values).all()
 
 
 def _line(row: Any) -> InboxLine:

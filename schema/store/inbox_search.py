@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from schema.states import EventState
+from schema.store.dialect import as_moment, run
 from schema.store.inbox_pages import InboxLine
-from schema.store.rows import as_moment
-from schema.store.statements import run
 
 _LINE = ", ".join(InboxLine._fields)
 

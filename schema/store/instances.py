@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from schema.store.rows import as_moment
-from schema.store.statements import run
+from schema.store.dialect import as_moment, run
 
 
 class StayRow(NamedTuple):
@@ -29,8 +28,8 @@ class StayRow(NamedTuple):
     counts_from: datetime | None
 
 
-class Decided(NamedTuple):
-    """One entry of the link history of links."""
+class LinkDecision(NamedTuple):
+    """One entry of the history of a link."""
 
     uuid: str
     decided_at: datetime | None
@@ -40,16 +39,6 @@ class Decided(NamedTuple):
     evidence: str | None
 
 
-class Said(NamedTuple):
-    """What an operator or Zoom said about a link."""
-
-    source: str
-    occurrence_id: str | None
-    stated_by: str | None
-    because: str | None
-    stated_at: datetime | None
-
-
 def read_stay_rows(connection: Connection, account_id: str, uuid: str) -> list[StayRow]:
     """Every stay in an instance, the people in the order in which they first came."""
     query = f"SELECT {', '.join(StayRow._fields)} FROM participant WHERE account_id = ? AND uuid = ? \
@@ -57,19 +46,12 @@ ORDER BY first_seen_at, connection_id"
     return [_stay(StayRow(*row)) for row in run(connection, query, (account_id, uuid))]
 
 
-def read_diary(connection: Connection, account_id: str, uuid: str, limit: int) -> list[Decided]:
+def read_link_history(connection: Connection, account_id: str, uuid: str, limit: int) -> list[LinkDecision]:
     """What was decided about an instance's link, newest first."""
-    query = f"SELECT {', '.join(Decided._fields)} FROM link_history WHERE account_id = ? AND uuid = ? \
+    query = f"SELECT {', '.join(LinkDecision._fields)} FROM link_history WHERE account_id = ? AND uuid = ? \
 ORDER BY decided_at DESC LIMIT ?"
-    rows = [Decided(*row) for row in run(connection, query, (account_id, uuid, limit))]
+    rows = [LinkDecision(*row) for row in run(connection, query, (account_id, uuid, limit))]
     return [row._replace(decided_at=as_moment(row.decided_at)) for row in rows]
-
-
-def read_said(connection: Connection, account_id: str, uuid: str) -> list[Said]:
-    """What operators and Zoom said about an instance's link."""
-    query = f"SELECT {', '.join(Said._fields)} FROM link_statement WHERE account_id = ? AND uuid = ? ORDER BY source"
-    rows = [Said(*row) for row in run(connection, query, (account_id, uuid))]
-    return [row._replace(stated_at=as_moment(row.stated_at)) for row in rows]
 
 
 def by_person(stays: list[StayRow]) -> Iterator[tuple[str, list[StayRow]]]:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from schema.store.rows import as_moment, moment_parameter
-from schema.store.statements import marks, run
+from schema.log_kinds import LogKind
+from schema.store.dialect import as_moment, marks, run
 
 INT64_MAX = 2**63 - 1
 
@@ -38,7 +38,7 @@ class Line(NamedTuple):
     person_id: str | None
 
 
-_OCCURRENCE = "CASE WHEN l.kind = 'link' OR l.uuid IS NULL THEN l.occurrence_id ELSE i.occurrence_id END"
+_OCCURRENCE = f"CASE WHEN l.kind = '{LogKind.LINK}' OR l.uuid IS NULL THEN l.occurrence_id ELSE i.occurrence_id END"
 _PERSON = """COALESCE(
     CASE WHEN l.connection_id IS NOT NULL THEN
         (SELECT p.person_id FROM participant p WHERE p.account_id = l.account_id AND p.uuid = l.uuid
@@ -97,13 +97,13 @@ def count_by_batch(connection: Connection, since: datetime | None) -> dict[datet
         last = as_moment(rows[0][0])
         return {} if last is None else count_by_batch(connection, last)
     query = "SELECT updated_at, count(*) FROM join_log WHERE updated_at >= ? GROUP BY updated_at"
-    counted = [(as_moment(at), count) for at, count in run(connection, query, (moment_parameter(connection, since),))]
+    counted = [(as_moment(at), count) for at, count in run(connection, query, (since,))]
     return {at: int(count) for at, count in counted if at is not None}
 
 
 def read_batches(connection: Connection, batches: Sequence[datetime], limit: int) -> list[Line]:
     """The lines of these batches, newest first, at most `limit`."""
-    moments = [moment_parameter(connection, at) for at in batches]
+    moments = list(batches)
     query = (
         f"SELECT {_COLUMNS} FROM (SELECT * FROM join_log l WHERE l.updated_at IN ({marks(moments)}) "
         f"{_NEWEST_FIRST} LIMIT ?) l {_BESIDE} {_NEWEST_FIRST}"

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from schema.store.rows import as_moment, is_postgres, moment_parameter
-from schema.store.statements import run
+from schema.store.dialect import as_moment, dialect_of, run
 
 
 class Running(NamedTuple):
@@ -67,10 +66,8 @@ def read_changes(connection: Connection, account_id: str, uuid: str, since: date
 
     Added up by the database: ten thousand people who come within a minute are sixty numbers.
     """
-    if is_postgres(connection):
-        began, ended = "date_trunc('second', counts_from)", "date_trunc('second', left_at)"
-    else:
-        began, ended = "substr(counts_from, 1, 19) || 'Z'", "substr(left_at, 1, 19) || 'Z'"
+    second_of = dialect_of(connection).second_of
+    began, ended = second_of("counts_from"), second_of("left_at")
     counted = (
         "FROM participant WHERE account_id = ? AND uuid = ? AND counts_from IS NOT NULL "
         "AND (left_at IS NULL OR left_at >= ?)"
@@ -79,7 +76,7 @@ def read_changes(connection: Connection, account_id: str, uuid: str, since: date
         f"SELECT at, sum(change) FROM (SELECT {began} AS at, 1 AS change {counted} UNION ALL "
         f"SELECT {ended}, -1 {counted} AND left_at IS NOT NULL) AS changes GROUP BY at"
     )
-    of_instance = (account_id, uuid, moment_parameter(connection, since))
+    of_instance = (account_id, uuid, since)
     rows = run(connection, query, (*of_instance, *of_instance))
     return {moment: int(change) for at, change in rows if (moment := as_moment(at)) is not None}
 

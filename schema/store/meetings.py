@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from schema.store.rows import as_moment, moment_parameter
-from schema.store.statements import run
+from schema.store.dialect import as_moment, run
 
 
 class MeetingRow(NamedTuple):
@@ -109,7 +108,7 @@ def read_meetings(
     conditions, values = ["updated_at IS NOT NULL"], list[Any]()
     if before is not None:
         conditions.append("updated_at < ?")
-        values.append(moment_parameter(connection, before))
+        values.append(before)
     if only is not None:
         conditions.append("meeting_id = ?")
         values.append(only)

@@ -7,8 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from schema.store.database import Database
-from schema.store.rows import as_moment, write_rows
-from schema.store.statements import run
+from schema.store.dialect import as_moment, run
 
 
 def read_revoked_links(connection: Connection) -> dict[str, datetime | None]:
@@ -18,6 +17,9 @@ def read_revoked_links(connection: Connection) -> dict[str, datetime | None]:
 
 def revoke_link(database: Database, link_id: str, now: datetime) -> None:
     """Call a link back; its sessions end within seconds. Doing it twice changes nothing."""
-    row = {"account_id": "", "link_id": link_id, "revoked_at": now, "updated_at": now}
+    query = (
+        "INSERT INTO revoked_link (account_id, link_id, revoked_at, updated_at) VALUES ('', ?, ?, ?) "
+        "ON CONFLICT (account_id, link_id) DO NOTHING"
+    )
     with database.write() as connection:
-        write_rows(connection, "revoked_link", [row], keep_existing=True)
+        run(connection, query, (link_id, now, now))

@@ -6,7 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from schema.store.rows import as_moment, from_sqlite, is_postgres
+from schema.rows import Instance
+from schema.store.dialect import as_moment, dialect_of
+from schema.store.load import read_rows
 
 MOMENTS = frozenset(
     {"scheduled_start", "held_from", "held_until", "started_at", "ended_at", "first_joined_at", "last_left_at"}
@@ -18,9 +20,9 @@ Row = dict[str, Any]
 
 def _ask(connection: Connection, query: str, parameters: tuple[Any, ...]) -> list[Row]:
     """Rows as dicts, moments aware and flags real on both databases; `?` marks a parameter."""
-    text = query.replace("?", "%s") if is_postgres(connection) else query
+    text, values = dialect_of(connection).for_driver(query, parameters)
     rows = []
-    for found in connection.exec_driver_sql(text, parameters).mappings():
+    for found in connection.exec_driver_sql(text, values).mappings():
         row = dict(found)
         for name in MOMENTS & row.keys():
             row[name] = as_moment(row[name])
@@ -75,14 +77,12 @@ def read_links(connection: Connection, meeting_id: int | None, account_id: str |
     )
 
 
-def find_instances(connection: Connection, uuid: str) -> list[Row]:
+def find_instances(connection: Connection, uuid: str) -> list[Instance]:
     """The instance with this uuid, in whichever accounts; an account is part of its key."""
-    mark = "%s" if is_postgres(connection) else "?"
-    rows = connection.exec_driver_sql(f"SELECT * FROM instance WHERE uuid = {mark}", (uuid,))
-    return [dict(row._mapping) if mark == "%s" else from_sqlite("instance", list(row)) for row in rows]
+    return read_rows(connection, "instance", ("uuid",), [(uuid,)])
 
 
-def find_occurrence(connection: Connection, account_id: str, meeting_id: int, occurrence_id: str) -> Row | None:
+def find_occurrence(connection: Connection, account_id: str, meeting_id: int | None, occurrence_id: str) -> Row | None:
     """One row of `occurrence`, or None."""
     rows = _ask(
         connection,

@@ -19,8 +19,7 @@ from rq import Queue
 
 from schema.states import EventState
 from schema.store.database import Database
-from schema.store.inbox import settle
-from schema.store.rows import write_rows
+from schema.store.inbox import settling
 from schema.tables import DERIVED
 from tests.bench.drainer import events_per_second
 from tests.bench.events import Event, crowd, webinars
@@ -29,7 +28,7 @@ from tests.bench.processes import settings
 from tests.bench.report import Report, Table, median, spread
 from tests.bench.sizes import Size
 from tests.bench.textbook import handle
-from tests.inbox_to_tables import read_table
+from tests.inbox_to_tables import insert_rows, read_table
 from tests.processes import environment
 from workers.drain import Drain
 
@@ -144,8 +143,9 @@ def _bulk_per_second(drained_url: str, url: str) -> float:
     for number, part in enumerate(slices):
         with database.write() as connection:
             for table, some in part.items():
-                write_rows(connection, table, some)
-            settle(connection, share(keys, steps, number), EventState.DONE, now)
+                insert_rows(connection, table, some)
+            settled = settling(database.dialect, share(keys, steps, number), EventState.DONE, now)
+            database.dialect.run_all(connection, [settled])
     rate = len(keys) / (time.perf_counter() - begun)
     for opened in (drained, database):
         opened.close()

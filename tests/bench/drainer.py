@@ -38,7 +38,7 @@ def main() -> None:
         if settled.dead:
             raise RuntimeError(f"an event could not be applied: {_why(database)}")
         total += settled.total
-        pause.wait(pause_seconds(settled.total, batch_events))  # as `Drain.empty` does
+        pause.wait(pause_seconds(settled.total, batch_events))  # as `Drain.drain_all` does
     print(total, begun, time.monotonic(), flush=True)
     database.close()
 

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from schema.store.database import Database
-from schema.store.rows import write_rows
+from tests.inbox_to_tables import insert_rows, is_postgres
 
 EVENTS_AT_ONCE = 250_000
 ROWS_AT_ONCE = 50_000
@@ -35,15 +35,15 @@ def fill_inbox(url: str, events: int) -> None:
     for first in range(0, events, EVENTS_AT_ONCE):
         last = min(events, first + EVENTS_AT_ONCE) - 1
         with database.write() as connection:
-            for statement in _filling(database.is_postgres, base_us - (events - first) * 1000, first, last):
+            for statement in _filling(is_postgres(database), base_us - (events - first) * 1000, first, last):
                 connection.exec_driver_sql(statement)
     _tidy(database)
     database.close()
 
 
-def _filling(is_postgres: bool, base_us: int, first: int, last: int) -> Iterator[str]:
+def _filling(on_postgres: bool, base_us: int, first: int, last: int) -> Iterator[str]:
     """One event every millisecond; every other one is the leave of the one before."""
-    if is_postgres:
+    if on_postgres:
         numbers = f"generate_series({first}, {last}) AS n(i)"
         half = f"generate_series({first // 2}, {last // 2}) AS n(i)"
         at = f"to_timestamp(({base_us} + (i - {first}) * 1000) / 1000000.0)"
@@ -121,7 +121,7 @@ def _fill_series(database: Database, meeting_id: int, per_week: int, first_week:
     for table, found in rows.items():
         while some := list(islice(found, ROWS_AT_ONCE)):
             with database.write() as connection:
-                write_rows(connection, table, some)
+                insert_rows(connection, table, some)
     return first_week + (WEEKS - 1) * per_week
 
 
@@ -182,8 +182,8 @@ def _line(meeting_id: int, week: int, number: int) -> Row:
 
 def _tidy(database: Database) -> None:
     """What Postgres' autovacuum has done by the time a database is that large; SQLite is left as it is."""
-    if database.is_postgres:
-        with database.autocommit() as one:
+    if is_postgres(database):
+        with database.write_one() as one:
             one.exec_driver_sql("VACUUM ANALYZE")
     else:
         with closing(sqlite3.connect(str(database.url.database))) as connection:

@@ -59,7 +59,7 @@ SERIES_PER_MIX_MIN = 2
 PROCESSES = 2
 SEED = 4
 RIGHT_SHARE_QUICK_MIN = 0.93  # a hundred series may hold one or two of which nobody was told the schedule
-DOCUMENT = Path(__file__).parents[2] / "docs" / "linking.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "explanation" / "linking.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 

@@ -101,7 +101,7 @@ def _deliver(database: Database, attempts: Sequence[Attempt]) -> None:
     for first in range(0, len(attempts), EVENTS_PER_DRAIN):
         batch = attempts[first : first + EVENTS_PER_DRAIN]
         keep(database, [Arrival(next(ids), read_envelope(a.body()), a.at, a.tracking_id) for a in batch])
-        drain.empty()
+        drain.drain_all()
     for state, error, number in _select(database, "SELECT state, error, count(*) FROM inbox_event GROUP BY 1, 2"):
         assert state in ("done", "ignored", "unhandled"), f"{number} simulated events are {state}: {error}"
 

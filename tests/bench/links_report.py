@@ -1,4 +1,4 @@
-"""The scores as tables and as the issue's `Must hold`, for the terminal and for docs/linking.md. Pure."""
+"""The scores as tables and as the issue's `Must hold`, for the terminal and for docs/explanation/linking.md. Pure."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from schema.store.database import Database
 from schema.store.inbox import Arrival, keep
 from schema.zoom.envelope import read_envelope
 from tests.bench.events import Event, encode
+from tests.inbox_to_tables import is_postgres
 
 SQLITE, POSTGRES = "SQLite", "Postgres"
 DATABASES = (SQLITE, POSTGRES)
@@ -131,8 +132,8 @@ class Places:
                 arrivals.clear()
         if arrivals:
             keep(database, arrivals)
-        if database.is_postgres:
-            with database.autocommit() as connection:
+        if is_postgres(database):
+            with database.write_one() as connection:
                 connection.exec_driver_sql("VACUUM ANALYZE")
         database.close()
         return kept + len(arrivals)

@@ -1,4 +1,4 @@
-"""Tables of figures, the lines of the issue's "Reach", and docs/benchmarks.md."""
+"""Tables of figures, the lines of the issue's "Reach", and docs/explanation/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench.reasons import reasons_for
 
-DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "benchmarks.md"
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "explanation" / "benchmarks.md"
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Web servers to measure beside Joinlog's: the same granian, front and threads, another application behind them.
+"""Web servers to measure beside Joinlog's: the same granian and bridge, another application behind them.
 
 `python -m tests.bench.servers bare|alone|textbook`, with PORT, DATABASE_URL and REDIS_URL in the environment.
 """
@@ -18,13 +18,15 @@ from flask import Flask, Response, abort, request
 from schema.settings import read_settings
 from schema.signals import dies_with
 from tests.bench.processes import Service, free_port, settings
-from webhook.server import Front
+from webhook.app import make_server
+from webhook.server import RsgiApplication
+from webhook.wsgi import WsgiBridge
 
 TEXTBOOK_QUEUE = "textbook"
 THREADS = 32  # of every application Joinlog is measured beside
 
 
-def bare() -> Any:
+def bare() -> RsgiApplication:
     """(a) Flask that answers 204 to a POST without looking."""
     app = Flask("bare")
 
@@ -32,19 +34,21 @@ def bare() -> Any:
     def webhook() -> Response:
         return Response(status=204)
 
-    return app.wsgi_app
+    return RsgiApplication(WsgiBridge(app.wsgi_app, THREADS))
 
 
-def alone() -> Any:
+def alone() -> RsgiApplication:
     """Joinlog with one transaction per event instead of one per group."""
     from webhook import app as product
     from webhook.group_commit import GroupCommitter
+    from webhook.parts import parts_of
 
     setattr(product, "GroupCommitter", partial(GroupCommitter, group_events=1))  # noqa: B010 - the product has no setting for it
-    return product.create_app(read_settings()).wsgi_app
+    app = product.create_app(read_settings())
+    return RsgiApplication(WsgiBridge(app.wsgi_app, THREADS), parts_of(app).endpoint)
 
 
-def textbook() -> Any:
+def textbook() -> RsgiApplication:
     """(c) Flask verifies and hands each event to RQ. Nothing durable: Redis is as `joinlog up` starts it."""
     from redis import Redis
     from rq import Queue
@@ -71,7 +75,7 @@ def textbook() -> Any:
         queue.enqueue(handle, request.get_json())
         return Response(status=204)
 
-    return app.wsgi_app
+    return RsgiApplication(WsgiBridge(app.wsgi_app, THREADS))
 
 
 APPLICATIONS = {"bare": bare, "alone": alone, "textbook": textbook}
@@ -85,21 +89,13 @@ def reference(name: str, folder: Path, database_url: str, redis_url: str, core: 
 
 def _load(server_pid: int, name: str) -> Any:
     dies_with(server_pid, signal.SIGKILL)()
-    return Front(APPLICATIONS[name](), THREADS)
+    return APPLICATIONS[name]()
 
 
 def serve(name: str) -> None:
     """Serve one of them, with the server's settings of `joinlog web`."""
-    from granian import Granian
-    from granian.constants import HTTPModes, Interfaces
-    from granian.log import LogLevels
-
     found = read_settings()
-    server = Granian(
-        "tests.bench.servers", address="127.0.0.1", port=found.port, interface=Interfaces.RSGI, workers=1,
-        websockets=False, backlog=found.web_backlog, backpressure=found.web_backlog, http=HTTPModes.http1,
-        log_level=LogLevels.error,
-    )  # fmt: skip
+    server = make_server("tests.bench.servers", found, found.port)
     server.serve(target_loader=partial(_load, os.getpid(), name), wrap_loader=False)
 
 

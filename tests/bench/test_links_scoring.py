@@ -19,7 +19,7 @@ from tests.bench.rival_rules import RIVALS, Date, Run
 from workers.core import linking
 
 NINE = datetime(2026, 3, 2, 9, tzinfo=UTC)
-DOCUMENT = Path(__file__).parents[2] / "docs" / "linking.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "explanation" / "linking.md"
 
 
 def minutes(count: float) -> timedelta:
@@ -44,7 +44,7 @@ def test_the_document_states_every_threshold_as_it_is() -> None:
     }
     numbers = {name: value for name, value in constants.items() if isinstance(value, int | timedelta)}
     missing = [row for row in map(written, numbers, numbers.values()) if row not in text]
-    assert not missing, "docs/linking.md lacks: " + "\n".join(missing)
+    assert not missing, "docs/explanation/linking.md lacks: " + "\n".join(missing)
 
 
 def test_the_document_states_no_threshold_that_is_gone() -> None:

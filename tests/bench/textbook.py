@@ -18,14 +18,14 @@ from rq import Queue, SimpleWorker, Worker
 from sqlalchemy import Engine, create_engine, event
 from sqlmodel import Session
 
-from schema.settings import normalise_database_url
+from schema.store.dialect import read_url
 from schema.tables import Connection, InboxEvent, JoinLog, Participant
 
 
 @cache
 def engine() -> Engine:
     """The engine of this process, durable as a default installation is."""
-    made = create_engine(normalise_database_url(os.environ["DATABASE_URL"]))
+    made = create_engine(read_url(os.environ["DATABASE_URL"]))
     if made.dialect.name == "sqlite":
 
         @event.listens_for(made, "connect")

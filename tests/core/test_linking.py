@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schema.rows import LinkStatement
 from schema.states import LINKED, NEEDS_REVIEW, LinkState
 from schema.store.database import Database
 from tests.core.test_schedule import stated
 from tests.inbox_to_tables import one, select, take
 from tests.stories import WEEK_MINUTES, Json, Story, at
-from workers.core.linking import Decision, MeetingFacts, RanInstance, Seen, Voter, Word, decide, link_instances
+from workers.core.linking import Decision, MeetingFacts, ObservedInstance, Seen, Voter, decide, link_instances
 
 DAY = 24 * 60.0
 w = Story()
@@ -31,8 +32,8 @@ def meeting(*events: Json, type_: int = 9, registration_type: int | None = None)
     return MeetingFacts(type_, 60, registration_type, stated(*events))
 
 
-def ran(began: float, ended: float | None = None, **more: object) -> RanInstance:
-    return RanInstance("u", at(began), None if ended is None else at(ended), **more)  # type: ignore[arg-type]
+def ran(began: float, ended: float | None = None, **more: object) -> ObservedInstance:
+    return ObservedInstance("u", at(began), None if ended is None else at(ended), **more)  # type: ignore[arg-type]
 
 
 def people(*named: str | set[str]) -> Seen:
@@ -150,8 +151,10 @@ def test_people_beside_the_schedule(
 
 # --- words, rehearsals, one session -----------------------------------------------------------------------------
 
-OPERATOR = Word("1003", at(999), "mara", "the host told me")
-ZOOM = Word("1002", at(998))
+OPERATOR = LinkStatement(
+    "a", "u", "operator", occurrence_id="1003", stated_at=at(999), stated_by="mara", because="the host told me"
+)
+ZOOM = LinkStatement("a", "u", "zoom", occurrence_id="1002", stated_at=at(998))
 
 
 def test_an_operators_word_outranks_zooms_and_says_that_zoom_disagrees() -> None:
@@ -228,7 +231,7 @@ def test_a_decision_is_a_function_of_what_is_known(
 def test_more_instances_do_not_change_the_decision_about_one_on_time(others: int, late: float) -> None:
     """Restarts add up to one occurrence; what ran on other days says nothing."""
     instance = ran(SECOND + late)
-    noise = [RanInstance(f"o{n}", at(SECOND + 2 * DAY + n), at(SECOND + 2 * DAY + n + 1)) for n in range(others)]
+    noise = [ObservedInstance(f"o{n}", at(SECOND + 2 * DAY + n), at(SECOND + 2 * DAY + n + 1)) for n in range(others)]
     facts = MeetingFacts(9, 60, None, stated(*WEEKLY), [instance, *noise])
     assert decide(instance, facts).occurrence_id == "1002"
 

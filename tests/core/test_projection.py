@@ -18,6 +18,7 @@ from tests.projected_facts import facts_about, facts_of
 from tests.signed_requests import Door, payload_files, read_payload_file
 from tests.stories import Story
 from webhook.app import create_app
+from webhook.parts import parts_of
 from workers.core.ignored import IGNORED
 from workers.core.projection import PROJECTIONS
 
@@ -227,11 +228,9 @@ BY_NAME: dict[str, Any] = {
 @pytest.fixture
 def front_door(database_url: str) -> Iterator[tuple[Door, Database]]:
     app = create_app(settings_for(database_url, "redis://127.0.0.1:1/0"))
-    parts = app.extensions["joinlog"]
-    yield Door(app.wsgi_app), parts["database"]
-    parts["keeper"].close()
-    parts["doorbell"].close()
-    parts["database"].close()
+    parts = parts_of(app)
+    yield Door(app.wsgi_app), parts.database
+    parts.close()
     logging.getLogger().handlers.clear()
 
 

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schema.rows import StatusEntry
 from schema.store.database import Database
 from schema.zoom.payloads import from_milliseconds
 from tests.core.test_schedule import stated
 from tests.inbox_to_tables import select, take
 from tests.stories import WEEK_MINUTES, Json, Story
 from tests.stories import ms as story_ms
-from workers.core.merge import as_union, union
-from workers.core.registrations import Admission, StatusEntry, read_history, registrations_of
+from workers.core.merge import union
+from workers.core.registrations import Admission, registrations_of
 from workers.core.schedule import offers_of
 
 STORY = Story()
@@ -23,7 +24,7 @@ STORY = Story()
 
 def told(*entries: tuple[int, str, list[str]]) -> dict[str, tuple[str, int | None, int | None]]:
     """Occurrence -> status, since, until (ms), after these statuses."""
-    history = read_history(as_union(*[list(entry) for entry in entries]))
+    history = sorted(StatusEntry(stated_ms, status, tuple(names)) for stated_ms, status, names in entries)
     return {
         name: (
             standing.status,
@@ -99,24 +100,24 @@ entries = st.builds(
     StatusEntry,
     st.integers(0, 20),
     st.sampled_from(["approved", "pending", "denied", "cancelled"]),
-    st.sampled_from([["*"], ["1"], ["2"], ["1", "2"]]),
+    st.sampled_from([("*",), ("1",), ("2",), ("1", "2")]),
 )
 
 
 @given(st.lists(entries, max_size=6), st.randoms(use_true_random=False))
 def test_the_order_in_which_statuses_arrive_does_not_matter(history: list[StatusEntry], luck: random.Random) -> None:
-    pieces = [as_union(list(entry)) for entry in history]
+    pieces: list[tuple[StatusEntry, ...]] = [(entry,) for entry in history]
     shuffled = pieces + pieces[:2]
     luck.shuffle(shuffled)
 
-    def combined(parts: list[str]) -> str:
-        whole = "[]"
+    def combined(parts: list[tuple[StatusEntry, ...]]) -> tuple[StatusEntry, ...]:
+        whole: tuple[StatusEntry, ...] = ()
         for part in parts:
             whole = union(whole, part)
         return whole
 
     assert combined(shuffled) == combined(pieces)
-    assert registrations_of(read_history(combined(shuffled))) == registrations_of(read_history(combined(pieces)))
+    assert registrations_of(combined(shuffled)) == registrations_of(combined(pieces))
 
 
 @given(st.lists(entries, max_size=6))
@@ -159,7 +160,7 @@ ANNOUNCED = STORY.created(0, WEEKS)
 def test_whether_a_registration_is_for_all(
     known: Admission, minute: float, listed: list[str], is_for_all: bool
 ) -> None:
-    assert known.is_for_all(StatusEntry(story_ms(minute), "approved", listed)) is is_for_all
+    assert known.is_for_all(StatusEntry(story_ms(minute), "approved", tuple(listed))) is is_for_all
 
 
 def test_who_listed_every_date_is_registered_for_what_an_edit_makes_of_them(database: Database) -> None:

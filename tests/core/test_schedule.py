@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schema.rows import Instance, Meeting, Occurrence, ScheduleStatement
 from tests.projected_facts import facts_about
 from tests.stories import WEEK_MINUTES, Json, Story, at
 from workers.core.merge import merge_facts
-from workers.core.schedule import Planned, Statement, occurrence_rows, read_statements, schedule_at
+from workers.core.schedule import Planned, in_order, occurrences_of, schedule_at
 
 w = Story()
 FIRST, SECOND = 60.0, 60.0 + WEEK_MINUTES
 WEEKS = {"1001": FIRST, "1002": SECOND}
 
 
-def stated(*events: Json) -> list[Statement]:
+def stated(*events: Json) -> list[ScheduleStatement]:
     """What these events state, as the drain would keep it."""
     facts = [fact for event in events for fact in facts_about("occurrence_history", event)]
     rows = merge_facts(facts, {}).get("occurrence_history", {})
-    blank = {"scheduled_start": None, "duration_minutes": None, "status": None}
-    return read_statements([blank | row for row in rows.values()])
+    return in_order(rows.values())
 
 
 def plan(*events: Json, minutes: float | None = None) -> dict[str, Planned]:
@@ -111,10 +112,9 @@ def test_topic_and_zone_say_nothing_about_dates() -> None:
     assert stated(w.retitled(5, "Other")) == []
 
 
-def rows(type_: int, *events: Json, instances: list[dict[str, Any]] | None = None) -> dict[str, dict[str, Any]]:
-    meeting = {"meeting_id": w.meeting_id, "type": type_, "duration_minutes": 60, "scheduled_start": None}
-    found = occurrence_rows("a", meeting, stated(*events), instances or [])
-    return {row["occurrence_id"]: row for row in found}
+def rows(type_: int, *events: Json, instances: Sequence[Instance] = ()) -> dict[str, Occurrence]:
+    meeting = Meeting("a", w.meeting_id, type=type_, duration_minutes=60)
+    return {row.occurrence_id: row for row in occurrences_of(meeting, stated(*events), instances)}
 
 
 def test_a_meeting_with_one_session_has_one_occurrence() -> None:
@@ -122,14 +122,16 @@ def test_a_meeting_with_one_session_has_one_occurrence() -> None:
     move = single.changed(5, {"start_time": "2026-03-04T10:00:00Z"}, {"start_time": "2026-03-02T09:00:00Z"}, "all")
     found = rows(5, single.created(0, {"x": 60}), move)
     assert set(found) == {"single"}
-    assert found["single"]["scheduled_start"].day == 4
-    assert found["single"]["moves"] == 1
+    start = found["single"].scheduled_start
+    assert start is not None
+    assert (start.day, found["single"].moves) == (4, 1)
     assert set(rows(5)) == {"single"}
 
 
 def test_a_meeting_without_a_fixed_time_has_what_was_held() -> None:
-    ran = {"uuid": "u", "occurrence_id": "u", "link_state": "confirmed", "started_at": at(1), "ended_at": None}
-    found = rows(3, instances=[ran, ran | {"uuid": "rehearsal", "occurrence_id": None, "link_state": "rehearsal"}])
+    ran = Instance("a", "u", occurrence_id="u", link_state="confirmed", started_at=at(1))
+    rehearsal = Instance("a", "rehearsal", link_state="rehearsal", started_at=at(1))
+    found = rows(3, instances=[ran, rehearsal])
     assert set(found) == {"u"}
     assert rows(3) == {}
 

@@ -8,7 +8,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.core.sessions import SKEW_MS_MAX, Leave, Stay, pair_stays
+from schema.rows import Leave
+from workers.core.sessions import SKEW_MS_MAX, Stay, pair_stays
 
 
 def left(at_ms: int, reason: str = "") -> Leave:

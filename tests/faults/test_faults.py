@@ -259,7 +259,7 @@ def test_postgres_restarted_in_mid_stream_is_503_for_a_while_and_loses_nothing(
 
 
 def test_the_real_server_answers_chunked_oversized_and_broken_bodies(folder: Path, sqlite_url: str) -> None:
-    """The front that serves the product, over a socket: the same answers as in test_intake."""
+    """Over a socket, with a database of its own: the same answers as in test_intake."""
     installation = Installation(folder, sqlite_url, "redis://127.0.0.1:1/0")
     body = encode(crowd(1)[0])
     url = f"{installation.url}/webhook"

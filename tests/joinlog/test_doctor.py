@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tests.inbox_to_tables import keep_events
 from tests.signed_requests import SECRET, read_payload_file
 from webhook.intake import fingerprint
 from workers.clock import Clock, ringing
-from workers.queue import connect, open_queue
+from workers.queue import connect, leave_heartbeat, open_queue, ring
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -45,7 +46,7 @@ def levels(settings: Settings) -> dict[str, str]:
 def test_all_is_well(database: Database, database_url: str, redis_url: str) -> None:
     note_validation(database, fingerprint(SECRET.encode()), datetime.now(UTC))
     queue = open_queue(connect(redis_url), [SIGNING_KEY.encode()])
-    Clock(ringing(queue, 60)).tick()
+    Clock(ringing(partial(ring, queue), partial(leave_heartbeat, queue), 60)).tick()
     queue.connection.close()
     settings = settings_for(
         database_url, redis_url, public_url="https://joinlog.example.com", trusted_proxies=1, port=free_port()

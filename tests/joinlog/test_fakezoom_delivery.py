@@ -4,12 +4,13 @@ import hashlib
 import hmac
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from joinlog.fakezoom import MIXES, NO_FAULTS, Faults, generate, plan, sign
+from joinlog.fakezoom import MIXES, NO_FAULTS, Faults, draw_open_facts, generate, lost_events, plan, sign
 from joinlog.fakezoom.delivery import expected_token, serialise
 
 EMISSIONS = generate(5, 2, MIXES["chaotic"], start=datetime(2026, 3, 2, tzinfo=UTC), audience=(6, 12)).emissions
@@ -91,7 +92,44 @@ def test_both_spellings_and_both_orders_occur() -> None:
     attempts = plan(EMISSIONS, Faults(), 1)
     assert {a.is_escaped for a in attempts} == {True, False}
     assert {a.retry_reorders_keys for a in attempts} == {True, False}
-    assert {a.retry_is_signed_anew for a in attempts} == {True, False}
+    assert {a.retry_is_signed_anew for a in plan(EMISSIONS, Faults(fresh_timestamp=0.5), 1)} == {True, False}
+
+
+def test_whether_a_retry_is_signed_anew_or_renews_its_request_id_is_one_answer_of_a_seed() -> None:
+    answers = set()
+    for seed in range(12):
+        attempts = plan(EMISSIONS, Faults(), seed)
+        (answer,) = {(a.retry_is_signed_anew, a.retry_renews_request_id) for a in attempts}
+        facts = draw_open_facts(seed)
+        assert answer == (facts.retry_renews_timestamp, facts.retry_renews_request_id)
+        assert {a.request_id(0) == a.request_id(1) for a in attempts} == {not facts.retry_renews_request_id}
+        assert len({a.request_id() for a in attempts}) == len(attempts)
+        answers.add(answer)
+    assert len(answers) == 4
+
+
+def test_nothing_is_delivered_before_installation_or_while_switched_off_and_the_rest_as_ever() -> None:
+    quarter, half, last = (EMISSIONS[len(EMISSIONS) * n // 4].at for n in (1, 2, 3))
+    faults = replace(NO_FAULTS, installed_at=quarter, off=((half, last),))
+    attempts = plan(EMISSIONS, faults, 1)
+    for n, stated in enumerate(EMISSIONS):
+        arrives = quarter <= stated.at < half or stated.at >= last
+        assert (n in {a.emission for a in attempts}) is arrives
+    whys = Counter(lost.why for lost in lost_events(EMISSIONS, attempts, faults, {}))
+    assert set(whys) == {"before installation", "switched off"}
+    assert sum(whys.values()) + len(attempts) == len(EMISSIONS)
+
+
+def test_what_is_lost_is_known_event_by_event() -> None:
+    faults = replace(NO_FAULTS, lose=0.2)
+    attempts = plan(EMISSIONS, faults, 1)
+    failed = {attempts[0].emission: "answered 401"}
+    lost = lost_events(EMISSIONS, attempts, faults, failed)
+    assert {x.emission for x in lost if x.why == "never sent"} == set(range(len(EMISSIONS))) - {
+        a.emission for a in attempts
+    }
+    assert [x.emission for x in lost if x.why == "answered 401"] == list(failed)
+    assert 0.1 < len(lost) / len(EMISSIONS) < 0.3
 
 
 def test_the_encrypted_token_is_zooms() -> None:

@@ -3,28 +3,36 @@
 import hashlib
 import hmac
 import json
+import re
+import signal
+import subprocess
+import sys
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
 from joinlog.fakezoom import (
+    EVERY_MIX,
     MIXES,
     NO_FAULTS,
     Attempt,
     EndpointError,
     Faults,
     Pace,
+    Rotation,
     Stats,
     Truth,
+    Try,
     demo_world,
     generate,
     plan,
@@ -33,6 +41,7 @@ from joinlog.fakezoom import (
 )
 from joinlog.fakezoom.command import simulate
 from joinlog.fakezoom.endpoint import Answer, require_loopback
+from joinlog.fakezoom.open_facts import list_open_facts
 
 SECRET = "s3cret"
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -52,6 +61,11 @@ class Seen:
     unsigned: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     on_validation: Callable[[], None] = lambda: None
+    by_tracking: Callable[[str], int] | None = None
+    request_ids: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    secrets: list[str] = field(default_factory=lambda: [SECRET])
+    unknown_secret_status: int = 401
+    on_unknown_secret: Callable[[], None] = lambda: None
     on_event: Callable[[bytes], None] = lambda body: None
 
 
@@ -75,10 +89,13 @@ def endpoint() -> Iterator[Seen]:
 
         def judge(self, body: bytes) -> tuple[int, bytes]:
             timestamp = self.headers["x-zm-request-timestamp"]
-            digest = hmac.new(SECRET.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
-            if self.headers["x-zm-signature"] != f"v0={digest}":
-                seen.unsigned += 1
-                return 401, b""
+            message = f"v0:{timestamp}:".encode() + body
+            digests = {f"v0={hmac.new(s.encode(), message, hashlib.sha256).hexdigest()}" for s in seen.secrets}
+            if self.headers["x-zm-signature"] not in digests:
+                with seen.lock:
+                    seen.unsigned += 1
+                    seen.on_unknown_secret()
+                return seen.unknown_secret_status, b""
             event = json.loads(body)
             if event["event"] == "endpoint.url_validation":
                 token = event["payload"]["plainToken"]
@@ -88,9 +105,13 @@ def endpoint() -> Iterator[Seen]:
                 seen.on_validation()
                 return 200, json.dumps({"plainToken": token, "encryptedToken": encrypted + seen.token_suffix}).encode()
             with seen.lock:
-                tries = seen.tries[self.headers["x-zm-trackingid"]]
+                tracking = self.headers["x-zm-trackingid"]
+                tries = seen.tries[tracking]
                 tries.append((timestamp, body))
+                seen.request_ids[tracking].append(self.headers["x-zm-request-id"])
             seen.on_event(body)
+            if seen.by_tracking is not None:
+                return seen.by_tracking(tracking), b""
             return seen.behaviour(len(tries)), b""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -147,12 +168,67 @@ def test_zoom_gives_up_after_three_retries() -> None:
     assert (stats.given_up, stats.acknowledged, stats.sent, stats.left_over) == (5, 0, 20, 0)
 
 
-@pytest.mark.parametrize("status", [201, 202, 301, 400, 401, 404])
-def test_only_200_and_204_count(status: int) -> None:
+@pytest.mark.parametrize("status", [201, 202, 301, 302, 400, 401, 404, 408, 413, 429])
+def test_only_200_and_204_count_and_only_5xx_is_tried_again(status: int) -> None:
+    planned = attempts(2)
     with endpoint() as seen:
-        seen.behaviour = lambda nth: status if nth == 1 else 200
-        stats = play(attempts(2), url=seen.url, secret=SECRET, pace=AT_ONCE)
-    assert (stats.acknowledged, stats.retried) == (2, 2)
+        seen.behaviour = lambda nth: status
+        stats = play(planned, url=seen.url, secret=SECRET, pace=AT_ONCE)
+    assert (stats.acknowledged, stats.retried, stats.refused, stats.given_up, stats.sent) == (0, 0, 2, 0, 2)
+    assert stats.lost == {a.emission: f"answered {status}" for a in planned}
+    assert stats.left_over == 0
+
+
+def test_an_event_is_not_lost_when_another_copy_of_it_arrives() -> None:
+    planned = attempts(6, faults=replace(NO_FAULTS, duplicates=1.0, duplicate_delay_seconds_max=0.2))
+    originals = {a.tracking_id for a in planned if a.copy == 0}
+    copied = {a.emission for a in planned if a.copy == 1}
+    with endpoint() as seen:
+        seen.by_tracking = lambda tracking: 401 if tracking in originals else 204
+        stats = play(planned, url=seen.url, secret=SECRET, pace=AT_ONCE)
+    assert stats.refused == len(originals)
+    assert set(stats.lost) == {a.emission for a in planned} - copied
+
+
+def test_a_retry_comes_after_5_20_and_60_scaled_minutes() -> None:
+    tries: list[Try] = []
+    (first,) = attempts(1)
+    with endpoint() as seen:
+        seen.behaviour = lambda nth: 503
+        play([first], url=seen.url, secret=SECRET, pace=AT_ONCE, on_try=tries.append)
+    assert [t.at - first.at for t in tries] == [timedelta(minutes=m) for m in (0, 5, 25, 85)]
+    assert [(t.retry, t.status, t.failure) for t in tries] == [(n, 503, "answered 503") for n in range(4)]
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_retry_keeps_or_renews_the_request_id(is_new: bool) -> None:
+    planned = attempts(3, faults=replace(NO_FAULTS, fresh_request_id=float(is_new)))
+    with endpoint() as seen:
+        seen.behaviour = lambda nth: 503 if nth == 1 else 204
+        play(planned, url=seen.url, secret=SECRET, pace=AT_ONCE)
+    for ids in seen.request_ids.values():
+        assert len(set(ids)) == (2 if is_new else 1)
+        assert all(re.fullmatch(r"[0-9a-f]{8}_[0-9a-f]{4}_4[0-9a-f]{3}_[0-9a-f]{4}_[0-9a-f]{12}", i) for i in ids)
+
+
+def test_a_rotated_secret_costs_nothing_when_the_endpoint_answers_503_until_it_knows_it() -> None:
+    planned = attempts()
+    moment = planned[len(planned) // 2].at
+    with endpoint() as seen:
+        seen.unknown_secret_status = 503
+        seen.on_unknown_secret = lambda: seen.secrets.append("new") if seen.unsigned == 3 else None
+        stats = play(planned, url=seen.url, secret=SECRET, pace=AT_ONCE, rotations=[Rotation(moment, "new")])
+    assert seen.unsigned >= 3
+    assert (stats.acknowledged, stats.lost) == (len(planned), {})
+
+
+def test_a_rotated_secret_costs_every_event_that_is_answered_401() -> None:
+    planned = attempts()
+    moment = planned[len(planned) // 2].at
+    with endpoint() as seen:
+        stats = play(planned, url=seen.url, secret=SECRET, pace=AT_ONCE, rotations=[Rotation(moment, "new")])
+    assert set(stats.lost) == {a.emission for a in planned if a.at >= moment}
+    assert set(stats.lost.values()) == {"answered 401"}
 
 
 def test_an_answer_after_three_seconds_is_no_answer() -> None:
@@ -295,7 +371,8 @@ def test_simulate_plays_and_writes_the_truth(tmp_path: Path) -> None:
         common = ("--url", seen.url, "--secret", f"{SECRET},older", "--truth", str(truth), "--audience", "3-5")
         code, output = run(*common, "--mix", "restarts", "--set", "phone=1", "--series", "2")
     assert code == 0, output
-    assert "0 given up" in output
+    assert "0 refused, 0 given up" in output
+    assert "0 events lost" in output
     told = Truth.from_json(truth.read_bytes())
     live = {json.loads(t[0][1])["payload"]["object"]["uuid"] for t in seen.tries.values() if b".started" in t[0][1]}
     assert live == set(told.occurrence_of)
@@ -310,6 +387,27 @@ def test_simulate_fails_when_something_was_given_up() -> None:
         )  # fmt: skip
     assert code == 1
     assert "answered 500" in output
+    assert "given up" in output
+
+
+def test_simulate_says_what_was_lost_and_why_and_so_does_its_truth(tmp_path: Path) -> None:
+    truth = tmp_path / "truth.json"
+    whole = generate(1, 1, MIXES["calm"], start=START, audience=(3, 5))
+    middle = whole.emissions[len(whole.emissions) // 2].at
+    common = ("--secret", SECRET, "--truth", str(truth), "--audience", "3-5", "--mix", "calm", "--duplicates", "0")
+    with endpoint() as seen:
+        moments = ("--start", START.isoformat(), "--installed-at", middle.isoformat())
+        seen.on_event = lambda body: None
+        seen.by_tracking = lambda tracking: 400 if len(seen.tries) == 1 else 204
+        code, output = run("--url", seen.url, *common, *moments, "--concurrency", "1")
+    assert code == 1, output
+    told = Truth.from_json(truth.read_bytes())
+    before = sum(e.at < middle for e in whole.emissions)
+    assert f"{before + 1} events lost; before installation: {before}; answered 400: 1" in output
+    assert Counter(lost.why for lost in told.lost) == {"before installation": before, "answered 400": 1}
+    for lost in told.lost:
+        stated = whole.emissions[lost.emission]
+        assert (lost.event, lost.at) == (stated.event["event"], stated.at)
 
 
 @pytest.mark.parametrize(
@@ -323,6 +421,10 @@ def test_simulate_fails_when_something_was_given_up() -> None:
         (("--secret", "x", "--audience", "9-3"), "backwards"),
         (("--secret", "x", "--start", "soon"), "not like"),
         (("--secret", "x", "--speed", "0"), "above 0"),
+        (("--no-webhook",), "--api-port"),
+        (("--secret", "x", "--fact", "nonsense=1"), "no open fact"),
+        (("--secret", "x", "--off", "2026-03-02"), "not like"),
+        (("--secret", "x", "--rotate-secret", "soon=x"), "not like"),
     ],
 )
 def test_simulate_says_what_is_wrong(arguments: tuple[str, ...], says: str) -> None:
@@ -332,8 +434,74 @@ def test_simulate_says_what_is_wrong(arguments: tuple[str, ...], says: str) -> N
     assert "Traceback" not in output
 
 
-def test_simulate_help_lists_every_knob_and_mix() -> None:
+def test_simulate_help_lists_every_knob_mix_and_open_fact() -> None:
     code, output = run("--help")
     assert code == 0
-    assert all(name in output for name in MIXES)
+    assert all(name in output for name in EVERY_MIX)
     assert "restart_gap_seconds_max" in output
+    assert all(name in output for name, _, _ in list_open_facts())
+
+
+def test_simulate_serves_the_api_by_itself_until_interrupted() -> None:
+    command = [sys.executable, "-m", "joinlog", "simulate", "--no-webhook", "--api-port", "0", "--series", "2"]
+    process = subprocess.Popen(
+        [*command, "--series-per-account", "1", "--fact", "lists_practice=true"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        said = dict(process.stdout.readline().strip().split("=", 1) for _ in range(5))
+        account, other = said["ZOOM_ACCOUNT_ID"].split(",")
+        assert account != other
+        asked = {"grant_type": "account_credentials", "account_id": other}
+        pair = (said["ZOOM_CLIENT_ID"], said["ZOOM_CLIENT_SECRET"])
+        with httpx.Client(trust_env=False) as http:
+            token = http.post(said["ZOOM_OAUTH_URL"], data=asked, auth=pair).json()["access_token"]
+            answer = http.get(said["ZOOM_API_URL"] + "/users", headers={"authorization": f"Bearer {token}"})
+        assert len(answer.json()["users"]) == 1
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "API calls answered: 1 token, 1 medium" in rest
+
+
+def test_simulate_says_when_the_port_of_the_api_is_taken() -> None:
+    with endpoint() as seen:
+        port = seen.url.split(":")[2].split("/")[0]
+        code, output = run("--no-webhook", "--api-port", port)
+    assert code == 1
+    assert f"port {port}" in output
+
+
+def test_simulate_plays_and_answers_about_the_same_world(tmp_path: Path) -> None:
+    with endpoint() as seen:
+        command = [sys.executable, "-m", "joinlog", "simulate", "--url", seen.url, "--secret", SECRET, "--mix", "calm"]
+        process = subprocess.Popen(
+            [*command, "--api-port", "0", "--audience", "3", "--fact", "log_is_readable=true"],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            said = dict(process.stdout.readline().strip().split("=", 1) for _ in range(5))
+            summary = [process.stdout.readline() for _ in range(3)]
+            assert "deliveries acknowledged" in summary[0]
+            assert "0 events lost" in summary[2]
+            asked = {"grant_type": "account_credentials", "account_id": said["ZOOM_ACCOUNT_ID"]}
+            pair = (said["ZOOM_CLIENT_ID"], said["ZOOM_CLIENT_SECRET"])
+            created = next(b for t in seen.tries.values() for _, b in t if b'"webinar.created"' in b)
+            number = json.loads(created)["payload"]["object"]["id"]
+            with httpx.Client(trust_env=False) as http:
+                token = http.post(said["ZOOM_OAUTH_URL"], data=asked, auth=pair).json()["access_token"]
+                url = f"{said['ZOOM_API_URL']}/past_webinars/{number}/instances"
+                told = http.get(url, headers={"authorization": f"Bearer {token}"}).json()
+            started = {
+                json.loads(b)["payload"]["object"]["uuid"]
+                for t in seen.tries.values()
+                for _, b in t
+                if b'"webinar.started"' in b
+            }
+            assert {row["uuid"] for row in told["webinars"]} == started
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+    assert process.returncode == 0

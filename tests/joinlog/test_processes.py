@@ -21,7 +21,7 @@ from tests.inbox_to_tables import keep_events, select
 from tests.processes import Running, descendants, is_alive, joinlog, running
 from tests.signed_requests import SECRET, read_payload_file
 from tests.waiting import wait_until
-from workers import main
+from workers import jobs
 from workers.queue import DRAIN_JOB, SignedJson, connect, open_queue, ring
 
 REFUSED_JOBS = ("pickled", "unsigned", "tampered", "other", "arguments")
@@ -115,12 +115,12 @@ def test_an_idle_worker_that_missed_the_signal_is_asked_again(monkeypatch: pytes
         assert (pid, number, Worker.states) == (os.getpid(), signal.SIGTERM, [])
         raise Asked
 
-    monkeypatch.setattr(main, "INSIST_SECONDS", 0.01)
+    monkeypatch.setattr(jobs, "STOP_AGAIN_SECONDS", 0.01)
     monkeypatch.setattr(os, "kill", kill)
     stopping = threading.Event()
     stopping.set()
     with pytest.raises(Asked):
-        main.insist(Worker(), stopping)  # type: ignore[arg-type]
+        jobs.stop_idle_worker(Worker(), stopping)  # type: ignore[arg-type]
 
 
 def test_a_worker_waits_for_the_tables_of_its_version(tmp_path: Path, redis_url: str) -> None:
@@ -191,7 +191,7 @@ def test_the_processes_of_the_procfile_share_the_key_of_their_folder(tmp_path: P
     assert joinlog(tmp_path, "migrate").returncode == 0
     with running(tmp_path, "clock", **variables) as clock, running(tmp_path, "worker", **variables) as worker:
         with Redis.from_url(redis_url) as client:
-            wait_until(lambda: client.zcard("rq:finished:joinlog") > 1, "the worker to believe the clock")
+            wait_until(lambda: client.zcard("rq:finished:joinlog") > 1, "the worker to answer the clock")
             assert client.zcard("rq:failed:joinlog") == 0
         worker.process.kill()  # what it was doing still sits in Redis, and the clock rings on
         worker.process.wait()

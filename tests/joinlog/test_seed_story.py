@@ -27,6 +27,7 @@ from tests.inbox_to_tables import drain, one, read_table
 from tests.signed_requests import encode, signed_headers
 from tests.stories import WEEK_MINUTES, Json, Story, at
 from webhook.app import create_app
+from webhook.parts import parts_of
 
 NO_REDIS = "redis://127.0.0.1:1/0"  # the doorbell may fail; here the drain is called by hand
 w = Story()
@@ -165,16 +166,14 @@ def app(database_url: str) -> Iterator[Flask]:
     """The web process, on either database."""
     made = create_app(settings_for(database_url, NO_REDIS))
     yield made
-    made.extensions["joinlog"]["doorbell"].close()
-    made.extensions["joinlog"]["database"].close()
+    parts_of(made).close()
     logging.getLogger().handlers.clear()
 
 
 @pytest.fixture
 def database(app: Flask) -> Database:
     """The database of that process."""
-    opened: Database = app.extensions["joinlog"]["database"]
-    return opened
+    return parts_of(app).database
 
 
 def post(app: Flask, events: Sequence[Json]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from schema.settings import ConfigurationError, Settings, normalise_database_url, read_settings, without_password
+from schema.settings import ConfigurationError, Settings, read_settings, without_password
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - a name, nothing binds here
 NAMES = [name.upper() for name in Settings.model_fields]
@@ -32,7 +32,7 @@ def read(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
 
 def test_an_empty_environment_has_a_default_for_everything_but_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch)
-    assert settings.sqlalchemy_url == "sqlite:///joinlog.db"
+    assert settings.database_url == "sqlite:///joinlog.db"
     assert settings.zoom_secrets == ()
     assert settings.redis_url is None
     assert settings.base_url == "http://127.0.0.1:8000"
@@ -53,26 +53,6 @@ def test_a_secret_is_not_shown_with_the_settings(name: str, monkeypatch: pytest.
     assert "hush" not in repr(settings)
     assert "hush" not in str(settings)
     assert "hush" not in settings.model_dump_json()
-
-
-# --- the database's URL -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
-def test_any_spelling_of_postgres_is_understood(scheme: str) -> None:
-    assert normalise_database_url(f"{scheme}://u:p@host/db?x=1") == "postgresql+psycopg://u:p@host/db?x=1"
-
-
-def test_a_sqlite_url_names_a_file() -> None:
-    assert normalise_database_url("sqlite:////var/joinlog.db") == "sqlite:////var/joinlog.db"
-
-
-@pytest.mark.parametrize("url", ["mysql://u:hush@host/db", "joinlog.db", "", "http://x:hush@y"])
-def test_another_database_is_refused_without_showing_its_password(url: str) -> None:
-    with pytest.raises(ConfigurationError) as refused:
-        normalise_database_url(url)
-    assert "hush" not in str(refused.value)
-    assert "DATABASE_URL" in str(refused.value)
 
 
 @pytest.mark.parametrize(

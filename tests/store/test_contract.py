@@ -21,7 +21,7 @@ from schema.states import EventState, LinkState
 from schema.store.database import Database
 from schema.tables import TABLES
 from schema.views import VIEWS
-from tests.inbox_to_tables import keep_events, select, take
+from tests.inbox_to_tables import is_postgres, keep_events, select, take
 from tests.processes import ROOT, environment
 from tests.stories import ACCOUNT, WEEK_MINUTES, ZERO, Json, Story
 from workers.drain import Drain
@@ -177,13 +177,13 @@ def test_what_the_views_hold_is_what_the_document_says(database: Database) -> No
             values = [row[column.name] for row in rows]
             assert column.null == "yes" or None not in values, (name, column)
             kinds = {type(value) for value in values if value is not None}
-            assert kinds <= {_python_type(column, database.is_postgres)}, (name, column, kinds)
-            if column.postgres == "timestamptz" and not database.is_postgres:
+            assert kinds <= {_python_type(column, is_postgres(database))}, (name, column, kinds)
+            if column.postgres == "timestamptz" and not is_postgres(database):
                 assert {len(value) for value in values if value is not None} <= {LENGTH_OF_A_MOMENT}
 
 
-def _python_type(column: Column, is_postgres: bool) -> type:
-    if is_postgres:
+def _python_type(column: Column, on_postgres: bool) -> type:
+    if on_postgres:
         return {
             "text": str, "timestamptz": datetime, "bigint": int, "integer": int, "boolean": bool,
             "double precision": float,
@@ -259,7 +259,7 @@ def story() -> list[Json]:
 def test_an_example_runs_and_finds_something(database: Database, name: str) -> None:
     take(database, *story())
     query = examples("sql")[name].rstrip().rstrip(";")
-    rows = select(database, query.replace("%", "%%") if database.is_postgres else query)  # psycopg's own mark
+    rows = select(database, query.replace("%", "%%") if is_postgres(database) else query)  # psycopg's own mark
     assert rows
     if name == "third week":
         assert [(row["email"], row["attended_minutes"]) for row in rows] == [(None, 29.0)]

@@ -12,21 +12,36 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
+from schema.change import Change, Operation, RowChange
+from schema.rows import KEY_COLUMNS, ROW_TYPES, STAMPED, Leave, Participant, Row, StatusEntry, key_of
 from schema.settings import ConfigurationError
+from schema.store.codec import kinds_of
 from schema.store.commit_marker import CommitMarker
 from schema.store.database import Database, is_infrastructure_failure
-from schema.store.rows import delete_rows, key_of, read_rows, write_rows
-from schema.tables import TABLES, utc_moment, utc_text
+from schema.store.dialect import read_url, utc_moment, utc_text
+from schema.store.load import read_rows
+from schema.store.save import save
+from schema.tables import TABLES
 from tests.inbox_to_tables import read_table, select
 
 NOW = datetime(2026, 11, 22, 10, 28, 31, 123456, tzinfo=UTC)
 
 
-def participant(**more: Any) -> dict[str, Any]:
-    row = {column.name: None for column in TABLES["participant"].columns}
-    return row | {"account_id": "a", "uuid": "u", "connection_id": "1", "first_seen_at": NOW, "updated_at": NOW} | more
+def participant(**more: Any) -> Participant:
+    values: dict[str, Any] = {"account_id": "a", "uuid": "u", "connection_id": "1", "first_seen_at": NOW}
+    return Participant(**values | more)
+
+
+def write(connection: Connection, *rows: Participant, only_new: bool = False) -> list[RowChange]:
+    written = {"participant": {key_of("participant", row): row for row in rows}}
+    return save(connection, Change(NOW, written, frozenset(written) if only_new else frozenset()))
+
+
+def read(connection: Connection, by: tuple[str, ...], *keys: tuple[Any, ...]) -> list[Participant]:
+    return read_rows(connection, "participant", by, keys)
 
 
 # --- files ------------------------------------------------------------------------------------------------------
@@ -80,16 +95,52 @@ def test_a_sqlite_file_that_its_owner_opened_to_a_group_stays_open(tmp_path: Pat
 def test_a_row_is_read_as_it_was_written(database: Database) -> None:
     row = participant(name="Zoë 🎻 ' \" \\ % {}", left_is_inferred=False, left_at=NOW, meeting_id=2**53 + 1)
     with database.write() as connection:
-        write_rows(connection, "participant", [row])
+        write(connection, row)
     with database.read() as connection:
-        assert read_rows(connection, "participant", [key_of("participant", row)]) == [row]
+        assert read(connection, KEY_COLUMNS["participant"], key_of("participant", row)) == [row]
+
+
+def sample(table: str, is_uniform: bool) -> Row:
+    """A row of a table with something in every column."""
+    row_type = ROW_TYPES[table]
+    values: dict[str, Any] = {
+        "text": "Zoë ? % 🎻", "bigint": 2**53 + 1, "integer": 7, "boolean": True, "moment": NOW,
+    }  # fmt: skip
+    kinds = kinds_of(table)
+    columns = {name: values[kinds[name]] for name in row_type.__struct_fields__}
+    coded = {
+        "joins": (1, 5), "leaves": (Leave(2, ""), Leave(9, "é")),
+        "history": (StatusEntry(1, "approved", ("*",)), StatusEntry(3, "denied", ("1", "2"))),
+        "stamps": {name: 5 if is_uniform else place for place, name in enumerate(STAMPED.get(table, ()))},
+    }  # fmt: skip
+    return row_type(**columns | {name: value for name, value in coded.items() if name in columns})
+
+
+@pytest.mark.parametrize("is_uniform", [True, False])
+@pytest.mark.parametrize("table", ROW_TYPES)
+def test_a_row_of_every_table_is_read_as_it_was_written(database: Database, table: str, is_uniform: bool) -> None:
+    row = sample(table, is_uniform)
+    key = key_of(table, row)
+    with database.write() as connection:
+        assert save(connection, Change(NOW, {table: {key: row}})) == [RowChange(table, key, Operation.UPSERT)]
+        assert read_rows(connection, table, KEY_COLUMNS[table], [key]) == [row]
+        assert save(connection, Change(NOW, deleted={table: frozenset([key])})) == [
+            RowChange(table, key, Operation.DELETE)
+        ]
+        assert read_rows(connection, table, KEY_COLUMNS[table], [key]) == []
+
+
+def test_the_type_of_a_row_has_the_columns_of_its_table() -> None:
+    for table, row_type in ROW_TYPES.items():
+        assert [*row_type.__struct_fields__, "updated_at"] == [column.name for column in TABLES[table].columns], table
+        assert list(KEY_COLUMNS[table]) == [column.name for column in TABLES[table].primary_key], table
 
 
 def test_writing_a_row_again_replaces_it_unless_it_is_to_stay(database: Database) -> None:
     with database.write() as connection:
-        write_rows(connection, "participant", [participant(name="one"), participant(connection_id="2", name="two")])
-        write_rows(connection, "participant", [participant(name="new", email="e")])
-        write_rows(connection, "participant", [participant(connection_id="2", name="no")], keep_existing=True)
+        write(connection, participant(name="one"), participant(connection_id="2", name="two"))
+        write(connection, participant(name="new", email="e"))
+        write(connection, participant(connection_id="2", name="no"), only_new=True)
     assert [(row["name"], row["email"]) for row in read_table(database, "participant")] == [
         ("new", "e"), ("two", None),
     ]  # fmt: skip
@@ -98,18 +149,37 @@ def test_writing_a_row_again_replaces_it_unless_it_is_to_stay(database: Database
 def test_rows_are_read_and_deleted_by_many_keys_at_once(database: Database) -> None:
     rows = [participant(connection_id=str(n), meeting_id=n % 3) for n in range(500)]
     with database.write() as connection:
-        write_rows(connection, "participant", rows)
-        assert len(read_rows(connection, "participant", [("a", "u")], by=("account_id", "uuid"))) == 500
-        assert len(read_rows(connection, "participant", [("a", 0), ("a", 2)], by=("account_id", "meeting_id"))) == 333
-        delete_rows(connection, "participant", [key_of("participant", row) for row in rows[:499]])
-        assert [row["connection_id"] for row in read_rows(connection, "participant", [("u",)], by=("uuid",))] == ["499"]
-        assert read_rows(connection, "participant", []) == []
+        write(connection, *rows)
+        assert len(read(connection, ("account_id", "uuid"), ("a", "u"))) == 500
+        assert len(read(connection, ("account_id", "meeting_id"), ("a", 0), ("a", 2))) == 333
+        gone = frozenset(key_of("participant", row) for row in rows[:499])
+        save(connection, Change(NOW, deleted={"participant": gone}))
+        assert [row.connection_id for row in read(connection, ("uuid",), ("u",))] == ["499"]
+        assert read(connection, ("uuid",)) == []
+
+
+def test_stays_nobody_saw_end_are_ended_with_their_instance_and_named(database: Database) -> None:
+    stays = [
+        participant(joined_at=NOW),
+        participant(joined_at=NOW, connection_id="2", left_at=NOW, left_is_inferred=False),
+        participant(joined_at=NOW, connection_id="3", uuid="other"),
+    ]
+    later = NOW + timedelta(minutes=5)
+    closing = Change(NOW, closed={("a", "u"): later})
+    with database.write() as connection:
+        write(connection, *stays)
+        assert save(connection, closing) == [
+            RowChange("participant", key_of("participant", stays[0]), Operation.UPSERT)
+        ]
+        assert save(connection, closing) == []
+    ends = {row["connection_id"]: row["left_at"] for row in read_table(database, "participant")}
+    assert ends == {"1": later, "2": NOW, "3": None}
 
 
 def test_null_never_equals_a_key(database: Database) -> None:
     with database.write() as connection:
-        write_rows(connection, "participant", [participant()])
-        assert read_rows(connection, "participant", [("a", None)], by=("account_id", "meeting_id")) == []
+        write(connection, participant())
+        assert read(connection, ("account_id", "meeting_id"), ("a", None)) == []
 
 
 @given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)))  # noqa: DTZ001
@@ -127,14 +197,14 @@ def test_a_moment_survives_its_text_and_text_order_is_time_order(moment: datetim
 
 def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     with pytest.raises(RuntimeError), database.write() as connection:  # noqa: PT012
-        write_rows(connection, "participant", [participant()])
+        write(connection, participant())
         raise RuntimeError
     assert read_table(database, "participant") == []
 
 
 def test_a_reader_sees_nothing_of_a_transaction_in_progress_and_is_not_blocked(database: Database) -> None:
     with database.write() as connection:
-        write_rows(connection, "participant", [participant()])
+        write(connection, participant())
         assert select(database, "SELECT * FROM participant") == []
     assert len(select(database, "SELECT * FROM participant")) == 1
 
@@ -245,10 +315,33 @@ def test_a_postgres_that_is_shutting_down_or_out_of_time_is_infrastructure(postg
 
 def test_what_postgres_cannot_store_is_the_datas_fault(postgres_database: Database) -> None:
     with pytest.raises(DBAPIError) as refused, postgres_database.write() as connection:
-        write_rows(connection, "participant", [participant(name="nul \x00")])
+        write(connection, participant(name="nul \x00"))
     assert not is_infrastructure_failure(refused.value)
 
 
 def test_a_deadlock_on_postgres_is_tried_again(postgres_database: Database) -> None:
     error = OperationalError("x", None, psycopg.errors.DeadlockDetected())
     assert is_infrastructure_failure(error)
+
+
+# --- the database's URL -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
+def test_any_spelling_of_postgres_is_understood(scheme: str) -> None:
+    assert (
+        read_url(f"{scheme}://u:p@host/db?x=1").render_as_string(hide_password=False)
+        == "postgresql+psycopg://u:p@host/db?x=1"
+    )
+
+
+def test_a_sqlite_url_names_a_file() -> None:
+    assert read_url("sqlite:////var/joinlog.db").render_as_string() == "sqlite:////var/joinlog.db"
+
+
+@pytest.mark.parametrize("url", ["mysql://u:hush@host/db", "joinlog.db", "", "http://x:hush@y"])
+def test_another_database_is_refused_without_showing_its_password(url: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        read_url(url)
+    assert "hush" not in str(refused.value)
+    assert "DATABASE_URL" in str(refused.value)

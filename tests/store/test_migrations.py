@@ -19,6 +19,7 @@ from schema.revision import VERSIONS, applied_revision, newest_revision
 from schema.store.database import Database
 from schema.tables import METADATA, TABLES
 from schema.views import VIEWS
+from tests.inbox_to_tables import is_postgres
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def empty_database(empty_database_url: str) -> Iterator[Database]:
 def shape_of(database: Database) -> list[Any]:
     """Everything the database has by name."""
     with database.read() as connection:
-        if database.is_postgres:
+        if is_postgres(database):
             query = "SELECT relname, relkind::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
         else:
             query = "SELECT name, sql FROM sqlite_master"

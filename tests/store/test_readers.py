@@ -19,13 +19,11 @@ from pathlib import Path
 import pytest
 
 from joinlog.fakezoom import MIXES, generate
-from schema.store import inbox
 from schema.store.database import Database
 from schema.tables import TABLES
 from schema.views import VIEWS
-from tests.inbox_to_tables import keep_events, one
+from tests.inbox_to_tables import is_postgres, keep_events, one
 from tests.stories import ZERO, Json
-from workers import drain as draining
 from workers.drain import Drain
 
 CHUNK_EVENTS = 25
@@ -212,7 +210,7 @@ def test_while_events_stream_in_every_look_is_answered_and_whole(reader: Reader,
         drain = Drain(database, batch_events=7)
         while not finished.is_set():
             drain.step()
-        drain.empty()
+        drain.drain_all()
 
     def guarded(work: object) -> threading.Thread:
         def run() -> None:
@@ -243,7 +241,7 @@ def test_while_events_stream_in_every_look_is_answered_and_whole(reader: Reader,
     assert failures == []
     seen.append(reader.look())
     assert seen == sorted(seen)
-    assert seen[-1] == one(database, COUNTS)["count" if database.is_postgres else "count(*)"] > len(events) // 2
+    assert seen[-1] == one(database, COUNTS)["count" if is_postgres(database) else "count(*)"] > len(events) // 2
     assert sum(before < after for before, after in pairwise(seen)) >= len(chunks)  # it looked in the middle of things
 
 
@@ -254,21 +252,14 @@ def test_an_open_transaction_of_the_drain_neither_blocks_a_reader_nor_is_seen(
     events = chaos()
     half = len(events) // 2
     keep_events(database, events[:half])
-    Drain(database).empty()
+    Drain(database).drain_all()
     before = reader.look()
     keep_events(database, events[half:])
     looked: list[int] = []
 
     def look_before_the_commit() -> None:
-        settle = inbox.settle
-
-        def settle_and_look(*arguments: object, **more: object) -> None:
-            settle(*arguments, **more)  # type: ignore[arg-type]
-            looked.append(reader.look())
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(draining, "settle", settle_and_look)
-            Drain(database).step()
+        database.changes.listen(lambda _connection, _changes: looked.append(reader.look()))
+        Drain(database).step()
 
     look_before_the_commit()
     assert looked
@@ -283,8 +274,8 @@ def test_a_reader_that_stays_in_its_transaction_does_not_hold_the_writer_up(
     with database.read() as connection:
         count = connection.exec_driver_sql(COUNTS).scalar_one()
         keep_events(database, events)
-        Drain(database).empty()
-        assert connection.exec_driver_sql(COUNTS).scalar_one() == count or database.is_postgres
+        Drain(database).drain_all()
+        assert connection.exec_driver_sql(COUNTS).scalar_one() == count or is_postgres(database)
     assert one(database, "SELECT count(*) AS n FROM inbox_event WHERE state = 'pending'") == {"n": 0}
 
 
@@ -293,7 +284,7 @@ def test_half_an_event_would_be_noticed(sqlite_database: Database, name: str) ->
     """Each question finds what it asks for when one of the two tables is emptied by hand."""
     events = chaos()
     keep_events(sqlite_database, events)
-    Drain(sqlite_database).empty()
+    Drain(sqlite_database).drain_all()
     damage = {
         "an event that is done has no line in the log": "DELETE FROM join_log",
         "a line of the log is of an event that is not done": "UPDATE inbox_event SET state = 'pending'",

@@ -17,7 +17,7 @@ from schema.reserved import EVERY_OCCURRENCE
 from schema.store.database import Database
 from schema.store.reports import read_attendance, read_links, read_occurrence_report
 from schema.views import VIEWS
-from tests.inbox_to_tables import one, read_table, select, take
+from tests.inbox_to_tables import is_postgres, one, read_table, select, take
 from tests.stories import ACCOUNT, WEEK_MINUTES, ZERO, Json, Story, at
 
 FIRST, SECOND = 60.0, 60.0 + WEEK_MINUTES  # planned starts, minutes after the story's zero
@@ -595,7 +595,7 @@ def filled_postgres(postgres: Any) -> Any:
     url = postgres.create()
     database = Database(url)
     _fill(database)
-    with database.autocommit() as connection:
+    with database.write_one() as connection:
         connection.exec_driver_sql("ANALYZE")
     yield database
     database.close()
@@ -604,8 +604,8 @@ def filled_postgres(postgres: Any) -> Any:
 
 def _fill(database: Database) -> None:
     """Two accounts with a hundred meetings of five occurrences each, in each of which thirty people were."""
-    stamp = "TIMESTAMPTZ '2026-03-02 08:00:00Z'" if database.is_postgres else "'2026-03-02T08:00:00.000000Z'"
-    true = "true" if database.is_postgres else "1"
+    stamp = "TIMESTAMPTZ '2026-03-02 08:00:00Z'" if is_postgres(database) else "'2026-03-02T08:00:00.000000Z'"
+    true = "true" if is_postgres(database) else "1"
 
     def numbers(name: str, most: int) -> str:
         return f"{name}(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM {name} WHERE n < {most})"

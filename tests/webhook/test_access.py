@@ -346,6 +346,15 @@ def test_a_token_of_another_session_does_not_do(site: Site) -> None:
     assert theirs.post_raw("/leave", {"form_token": stolen}).status_code == 303
 
 
+def test_a_form_in_a_part_that_many_share_carries_the_token_of_whoever_looks(weekly: Site) -> None:
+    path = f"/meeting/{ACCOUNT}/{STORY.meeting_id}"
+    for visitor in (weekly.visitor(), weekly.visitor()):
+        assert visitor.granted is not None
+        tokens = re.findall(r'name="form_token" value="([^"]+)"', visitor.get(path).text)
+        assert len(tokens) > 1  # to leave, and to decide
+        assert all(TOKENS.is_own_form(token, visitor.granted) for token in tokens)
+
+
 @pytest.mark.parametrize("origin", [None, "null", "https://elsewhere.example", "http://localhost.elsewhere.example"])
 def test_every_form_must_come_from_our_own_pages(site: Site, origin: str | None) -> None:
     visitor = site.visitor()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sqlite3
 import threading
@@ -21,28 +22,44 @@ from schema.zoom.envelope import Envelope, read_envelope
 from tests.inbox_to_tables import one, select
 from tests.signed_requests import encode, read_payload_file
 from tests.waiting import wait_until
-from webhook import group_commit as keeper_module
-from webhook.group_commit import CommitFailed, GroupCommitter
+from webhook import group_commit
+from webhook.group_commit import CommitFailed, Delivery, GroupCommitter
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 ANSWER_SECONDS_MAX = 3.0  # then Zoom has gone
 
 
-Keepers = Callable[..., GroupCommitter]
+class Committer:
+    """A group committer, and one of the two ways to wait for it: a thread each, or a coroutine on an event loop."""
+
+    def __init__(self, grouped: GroupCommitter, way: str) -> None:
+        self.grouped = grouped
+        self._is_async = way == "event loop"
+
+    def commit(self, committed: Envelope) -> None:
+        """Return once it is committed. Raises CommitFailed."""
+        delivery = Delivery(committed, NOW)
+        if self._is_async:
+            asyncio.run(self.grouped.commit_async(delivery))
+        else:
+            self.grouped.commit(delivery)
 
 
-@pytest.fixture
-def keepers() -> Iterator[Keepers]:
-    """Makes keepers, and closes them before the database they keep in."""
+MakeCommitter = Callable[..., Committer]
+
+
+@pytest.fixture(params=["thread", "event loop"])
+def make_committer(request: pytest.FixtureRequest) -> Iterator[MakeCommitter]:
+    """Makes committers, and closes them before the database they commit to."""
     made: list[GroupCommitter] = []
 
-    def make(*arguments: Any, **more: Any) -> GroupCommitter:
-        made.append(GroupCommitter(*arguments, **more))
-        return made[-1]
+    def make(database: Database, when_committed: Callable[[], None] = lambda: None) -> Committer:
+        made.append(GroupCommitter(database, when_committed=when_committed))
+        return Committer(made[-1], str(request.param))
 
     yield make
-    for keeper in made:
-        keeper.close()
+    for grouped in made:
+        grouped.close()
 
 
 def envelope(number: int) -> Envelope:
@@ -89,20 +106,18 @@ def slow_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Even
         keep(database, arrivals)
 
     with monkeypatch.context() as patch:
-        patch.setattr(keeper_module, "keep", slowly)
+        patch.setattr(group_commit, "keep", slowly)
         yield may_go, sizes
 
 
-def waiting_in(keeper: GroupCommitter) -> int:
-    return len(keeper._queue)
-
-
-def test_each_request_is_answered_only_after_its_event_is_committed(database: Database, keepers: Keepers) -> None:
-    keeper = keepers(database, when_kept=lambda: None)
+def test_each_request_is_answered_only_after_its_event_is_committed(
+    database: Database, make_committer: MakeCommitter
+) -> None:
+    committer = make_committer(database)
 
     def keep_and_look(number: int) -> None:
         kept = envelope(number)
-        keeper.keep(kept, NOW)
+        committer.commit(kept)
         assert is_kept(database, kept)
 
     raised = all_at_once([lambda n=number: keep_and_look(n) for number in range(40)])  # type: ignore[misc]
@@ -111,16 +126,16 @@ def test_each_request_is_answered_only_after_its_event_is_committed(database: Da
 
 
 def test_requests_that_wait_at_the_same_moment_share_one_transaction(
-    database: Database, monkeypatch: pytest.MonkeyPatch, keepers: Keepers
+    database: Database, monkeypatch: pytest.MonkeyPatch, make_committer: MakeCommitter
 ) -> None:
-    keeper = keepers(database, when_kept=lambda: None)
+    committer = make_committer(database)
     with slow_store(monkeypatch) as (may_go, sizes):
-        threads = [threading.Thread(target=keeper.keep, args=(envelope(n), NOW)) for n in range(12)]
+        threads = [threading.Thread(target=committer.commit, args=(envelope(n),)) for n in range(12)]
         threads[0].start()
         wait_until(lambda: sizes == [1], "the first request to lead")
         for thread in threads[1:]:
             thread.start()
-        wait_until(lambda: waiting_in(keeper) == 11, "eleven more to wait")
+        wait_until(lambda: committer.grouped.waiting == 11, "eleven more to wait")
         may_go.set()
         for thread in threads:
             thread.join()
@@ -128,34 +143,36 @@ def test_requests_that_wait_at_the_same_moment_share_one_transaction(
     assert one(database, "SELECT count(*) AS n FROM inbox_event") == {"n": 12}
 
 
-def test_a_request_that_is_alone_commits_alone_and_rings(sqlite_database: Database, keepers: Keepers) -> None:
+def test_a_request_that_is_alone_commits_alone_and_rings(
+    sqlite_database: Database, make_committer: MakeCommitter
+) -> None:
     rings: list[int] = []
-    keeper = keepers(sqlite_database, when_kept=lambda: rings.append(1))
+    committer = make_committer(sqlite_database, lambda: rings.append(1))
     for number in range(3):
-        keeper.keep(envelope(number), NOW)
+        committer.commit(envelope(number))
     assert len(rings) == 3
 
 
-def test_nobody_rings_for_what_was_not_kept(tmp_path: Any, keepers: Keepers) -> None:
+def test_nobody_rings_for_what_was_not_kept(tmp_path: Any, make_committer: MakeCommitter) -> None:
     rings: list[int] = []
     database = Database(f"sqlite:///{tmp_path}/nowhere/joinlog.db")
     with pytest.raises(CommitFailed):
-        keepers(database, when_kept=lambda: rings.append(1)).keep(envelope(1), NOW)
+        make_committer(database, lambda: rings.append(1)).commit(envelope(1))
     assert rings == []
     database.close()
 
 
 def test_the_same_event_many_times_in_one_group_is_one_row_with_all_its_deliveries(
-    database: Database, monkeypatch: pytest.MonkeyPatch, keepers: Keepers
+    database: Database, monkeypatch: pytest.MonkeyPatch, make_committer: MakeCommitter
 ) -> None:
-    keeper = keepers(database, when_kept=lambda: None)
+    committer = make_committer(database)
     with slow_store(monkeypatch) as (may_go, sizes):
-        threads = [threading.Thread(target=keeper.keep, args=(envelope(n // 4), NOW)) for n in range(9)]
+        threads = [threading.Thread(target=committer.commit, args=(envelope(n // 4),)) for n in range(9)]
         threads[0].start()
         wait_until(lambda: sizes == [1], "the first request to lead")
         for thread in threads[1:]:
             thread.start()
-        wait_until(lambda: waiting_in(keeper) == 8, "the others to wait")
+        wait_until(lambda: committer.grouped.waiting == 8, "the others to wait")
         may_go.set()
         for thread in threads:
             thread.join()
@@ -164,19 +181,19 @@ def test_the_same_event_many_times_in_one_group_is_one_row_with_all_its_deliveri
 
 
 def test_one_event_the_database_refuses_does_not_take_its_neighbours_with_it(
-    database: Database, monkeypatch: pytest.MonkeyPatch, keepers: Keepers
+    database: Database, monkeypatch: pytest.MonkeyPatch, make_committer: MakeCommitter
 ) -> None:
-    keeper = keepers(database, when_kept=lambda: None)
+    committer = make_committer(database)
     events = [poisoned(n) if n == 3 else envelope(n) for n in range(8)]
     with slow_store(monkeypatch) as (may_go, sizes):
         raised: list[BaseException | None] = []
         everybody = threading.Thread(
             target=lambda: raised.extend(
-                all_at_once([lambda e=event: keeper.keep(e, NOW) for event in events])  # type: ignore[misc]
+                all_at_once([lambda e=event: committer.commit(e) for event in events])  # type: ignore[misc]
             )
         )
         everybody.start()
-        wait_until(lambda: bool(sizes) and waiting_in(keeper) + sizes[0] == 8, "all eight to be in the keeper")
+        wait_until(lambda: bool(sizes) and committer.grouped.waiting + sizes[0] == 8, "all eight to wait")
         may_go.set()
         everybody.join()
     assert [type(error) for error in raised] == [CommitFailed if n == 3 else type(None) for n in range(8)]
@@ -184,47 +201,71 @@ def test_one_event_the_database_refuses_does_not_take_its_neighbours_with_it(
     assert all(is_kept(database, events[n]) for n in range(8) if n != 3)
 
 
-def test_an_id_that_another_process_took_is_replaced_by_the_next_one(database: Database, keepers: Keepers) -> None:
-    taken = int(datetime.now(UTC).timestamp() * 1_000_000) + 10**12
-    keep(database, [Arrival(taken, envelope(1), NOW, None), Arrival(taken + 1, envelope(2), NOW, None)])
-    keeper = keepers(database, when_kept=lambda: None)
-    keeper._last_id = taken - 1
-    keeper.keep(envelope(3), NOW)
-    assert select(database, "SELECT id FROM inbox_event ORDER BY id") == [
-        {"id": taken}, {"id": taken + 1}, {"id": taken + 2},
-    ]  # fmt: skip
+STOPPED_AT = datetime(2026, 11, 22, tzinfo=UTC)
+STOPPED_ID = int(STOPPED_AT.timestamp()) * 1_000_000
+
+
+class StoppedClock(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> StoppedClock:
+        """Always the same moment."""
+        return cls.fromtimestamp(STOPPED_AT.timestamp(), tz)
+
+
+def ids_in(database: Database) -> list[int]:
+    return [row["id"] for row in select(database, "SELECT id FROM inbox_event ORDER BY id")]
+
+
+def test_an_id_that_another_process_took_is_replaced_by_the_next_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch, make_committer: MakeCommitter
+) -> None:
+    keep(database, [Arrival(STOPPED_ID + n, envelope(n), NOW, None) for n in range(2)])
+    monkeypatch.setattr(group_commit, "datetime", StoppedClock)
+    make_committer(database).commit(envelope(2))
+    assert ids_in(database) == [STOPPED_ID, STOPPED_ID + 1, STOPPED_ID + 2]
 
 
 def test_ids_of_one_process_never_repeat_even_when_the_clock_stands_still(
-    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch, keepers: Keepers
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch, make_committer: MakeCommitter
 ) -> None:
-    class StoppedClock(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> StoppedClock:
-            return cls(2026, 11, 22, tzinfo=tz)
-
-    monkeypatch.setattr(keeper_module, "datetime", StoppedClock)
-    keeper = keepers(sqlite_database, when_kept=lambda: None)
+    monkeypatch.setattr(group_commit, "datetime", StoppedClock)
+    committer = make_committer(sqlite_database)
     for number in range(5):
-        keeper.keep(envelope(number), NOW)
-    ids = [row["id"] for row in select(sqlite_database, "SELECT id FROM inbox_event ORDER BY id")]
-    assert ids == list(range(ids[0], ids[0] + 5))
+        committer.commit(envelope(number))
+    assert ids_in(sqlite_database) == list(range(STOPPED_ID, STOPPED_ID + 5))
+
+
+def test_of_many_coroutines_on_one_event_loop_each_hears_of_its_own_commit(sqlite_database: Database) -> None:
+    committer = GroupCommitter(sqlite_database, when_committed=lambda: None)
+    events = [poisoned(n) if n == 3 else envelope(n) for n in range(8)]
+
+    async def commit_all() -> list[BaseException | None]:
+        return await asyncio.gather(
+            *(committer.commit_async(Delivery(event, NOW)) for event in events), return_exceptions=True
+        )
+
+    raised = asyncio.run(commit_all())
+    committer.close()
+    assert [type(error) for error in raised] == [CommitFailed if n == 3 else type(None) for n in range(8)]
+    assert one(sqlite_database, "SELECT count(*) AS n FROM inbox_event") == {"n": 7}
 
 
 # --- the store is away ------------------------------------------------------------------------------------------
 
 
-def not_kept_within(keeper: GroupCommitter, number: int) -> float:
+def not_kept_within(committer: Committer, number: int) -> float:
     """How long a request waited to hear that its event was not kept, seconds."""
     began = time.monotonic()
     with pytest.raises(CommitFailed):
-        keeper.keep(envelope(number), NOW)
+        committer.commit(envelope(number))
     return time.monotonic() - began
 
 
-def test_a_database_that_refuses_connections_is_not_kept_at_once(keepers: Keepers) -> None:
+def test_a_database_that_refuses_connections_is_not_kept_at_once(make_committer: MakeCommitter) -> None:
     database = Database("postgresql://postgres@127.0.0.1:1/nothing")
-    assert not_kept_within(keepers(database, when_kept=lambda: None), 1) < ANSWER_SECONDS_MAX
+    assert not_kept_within(make_committer(database), 1) < ANSWER_SECONDS_MAX
     database.close()
 
 
@@ -237,13 +278,13 @@ def silent_port() -> Iterator[int]:
         yield int(listener.getsockname()[1])
 
 
-def answered_late(keeper: GroupCommitter, is_leading: Callable[[], object]) -> list[float]:
+def answered_late(committer: Committer, is_leading: Callable[[], object]) -> list[float]:
     """Two requests, the second while the first one leads: how long each waited, seconds."""
     waits: list[float] = []
-    first = threading.Thread(target=lambda: waits.append(not_kept_within(keeper, 1)))
+    first = threading.Thread(target=lambda: waits.append(not_kept_within(committer, 1)))
     first.start()
     wait_until(is_leading, "the first request to lead")
-    second = threading.Thread(target=lambda: waits.append(not_kept_within(keeper, 2)))
+    second = threading.Thread(target=lambda: waits.append(not_kept_within(committer, 2)))
     second.start()
     for thread in (first, second):
         thread.join()
@@ -251,22 +292,24 @@ def answered_late(keeper: GroupCommitter, is_leading: Callable[[], object]) -> l
     return waits
 
 
-def test_a_database_that_never_answers_is_not_kept_before_zoom_has_gone(silent_port: int, keepers: Keepers) -> None:
+def test_a_database_that_never_answers_is_not_kept_before_zoom_has_gone(
+    silent_port: int, make_committer: MakeCommitter
+) -> None:
     database = Database(f"postgresql://postgres@127.0.0.1:{silent_port}/nothing")
-    keeper = keepers(database, when_kept=lambda: None)
-    waits = answered_late(keeper, lambda: keeper._committing and not keeper._queue)
+    committer = make_committer(database)
+    waits = answered_late(committer, lambda: committer.grouped.committing and not committer.grouped.waiting)
     assert max(waits) < ANSWER_SECONDS_MAX
     database.close()
 
 
 def test_a_writer_that_holds_a_sqlite_file_is_answered_before_zoom_has_gone(
-    sqlite_database: Database, keepers: Keepers
+    sqlite_database: Database, make_committer: MakeCommitter
 ) -> None:
-    keeper = keepers(sqlite_database, when_kept=lambda: None)
+    committer = make_committer(sqlite_database)
     other = sqlite3.connect(str(sqlite_database.url.database), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
-        waits = answered_late(keeper, lambda: keeper._committing and not keeper._queue)
+        waits = answered_late(committer, lambda: committer.grouped.committing and not committer.grouped.waiting)
     finally:
         other.execute("ROLLBACK")
         other.close()
@@ -277,42 +320,42 @@ def test_a_writer_that_holds_a_sqlite_file_is_answered_before_zoom_has_gone(
 
 
 def test_a_lock_that_somebody_holds_on_postgres_is_answered_before_zoom_has_gone(
-    postgres_database: Database, keepers: Keepers
+    postgres_database: Database, make_committer: MakeCommitter
 ) -> None:
-    keeper = keepers(postgres_database, when_kept=lambda: None)
+    committer = make_committer(postgres_database)
     with postgres_database.write() as other:
         other.exec_driver_sql("LOCK TABLE inbox_event IN ACCESS EXCLUSIVE MODE")
-        waits = answered_late(keeper, lambda: keeper._committing and not keeper._queue)
+        waits = answered_late(committer, lambda: committer.grouped.committing and not committer.grouped.waiting)
     assert max(waits) < ANSWER_SECONDS_MAX
 
 
 def test_after_an_outage_the_next_event_is_kept(
-    database: Database, monkeypatch: pytest.MonkeyPatch, keepers: Keepers
+    database: Database, monkeypatch: pytest.MonkeyPatch, make_committer: MakeCommitter
 ) -> None:
-    keeper = keepers(database, when_kept=lambda: None)
+    committer = make_committer(database)
     with monkeypatch.context() as patch:
 
         def away(*_: object) -> None:
             raise OperationalError("keep", None, Exception("away"))
 
-        patch.setattr(keeper_module, "keep", away)
+        patch.setattr(group_commit, "keep", away)
         with pytest.raises(CommitFailed):
-            keeper.keep(envelope(1), NOW)
-    keeper.keep(envelope(2), NOW)
+            committer.commit(envelope(1))
+    committer.commit(envelope(2))
     assert one(database, "SELECT count(*) AS n FROM inbox_event") == {"n": 1}
 
 
 def test_after_a_failure_nobody_expected_the_next_event_is_kept(
-    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch, keepers: Keepers
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch, make_committer: MakeCommitter
 ) -> None:
-    keeper = keepers(sqlite_database, when_kept=lambda: None)
+    committer = make_committer(sqlite_database)
     with monkeypatch.context() as patch:
 
         def overflow(*_: object) -> None:
             raise OverflowError("Python int too large to convert to SQLite INTEGER")  # sqlite3's, and no DBAPIError
 
-        patch.setattr(keeper_module, "keep", overflow)
+        patch.setattr(group_commit, "keep", overflow)
         with pytest.raises(CommitFailed):
-            keeper.keep(envelope(1), NOW)
-    keeper.keep(envelope(2), NOW)
+            committer.commit(envelope(1))
+    committer.commit(envelope(2))
     assert is_kept(sqlite_database, envelope(2))

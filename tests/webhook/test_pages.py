@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
 from schema.settings import Settings
@@ -25,7 +25,7 @@ from tests.signed_requests import Event
 from tests.stories import ACCOUNT, Story, at
 from webhook.pages import exports, tail
 from webhook.pages.curves import POINTS_MAX, curve_of, peak_of, samples
-from webhook.pages.exports import EXPORTS_MAX, harmless
+from webhook.pages.exports import EXPORTS_MAX, without_formula
 from webhook.pages.filters import Filters, Occurrence, read_filters, read_search
 from webhook.pages.formatting import instance_url, read_uuid, uuid_part
 from webhook.pages.fragments import Fragments
@@ -204,7 +204,7 @@ def test_batch_that_commits_late_is_news(database: Database, watched: LogTail) -
     assert names(watched.since(cursor)) == ["Name 1"]
     keep_events(database, [came(2)])
     past = datetime.now(UTC) - timedelta(seconds=3)  # another worker, which took its time
-    Drain(database, now=lambda: past).empty()
+    Drain(database, now=lambda: past).drain_all()
     assert names(watched.since(cursor)) == ["Name 2", "Name 1"]
 
 
@@ -213,7 +213,7 @@ def test_two_batches_of_the_same_microsecond_are_both_news(database: Database, w
     same = datetime.now(UTC)
     for number in (1, 2):
         keep_events(database, [came(number)])
-        Drain(database, now=lambda: same).empty()
+        Drain(database, now=lambda: same).drain_all()
         assert names(watched.since(cursor))[0] == f"Name {number}"
     assert len(names(watched.since(cursor))) == 2
 
@@ -251,16 +251,16 @@ def test_fragment_is_made_once_until_something_is_committed(database: Database) 
         made.append(f"<p>{len(made)}")
         return made[-1]
 
-    first = fragments.get("a", render, rest_seconds=2)
+    first = fragments.get("a", render, fresh_seconds=2)
     clock[0] = 1
-    assert fragments.get("a", render, rest_seconds=2) is first
+    assert fragments.get("a", render, fresh_seconds=2) is first
     keep_events(database, [came(1)])
     clock[0] = 1.5
-    assert fragments.get("a", render, rest_seconds=2) is first  # it rests
+    assert fragments.get("a", render, fresh_seconds=2) is first  # it rests
     clock[0] = 3
-    assert fragments.get("a", render, rest_seconds=2) != first
+    assert fragments.get("a", render, fresh_seconds=2) != first
     clock[0] = 100  # nothing was committed, but curves move on
-    fragments.get("a", render, rest_seconds=2)
+    fragments.get("a", render, fresh_seconds=2)
     assert len(made) == 3
     marker.close()
 
@@ -292,9 +292,16 @@ def test_one_small_query_per_refresh_whatever_the_number_of_viewers(site: Site) 
     cursors = [news_of(visitor)[1]["cursor"] for visitor in visitors]
     take(site.database, came(1))
     asked: list[str] = []
-    event.listen(site.database._reading, "before_cursor_execute", lambda _c, _u, text, *_: asked.append(text))
-    for visitor, cursor in zip(visitors, cursors, strict=True):
-        assert news_of(visitor, f"/live?after={cursor}")[1]["count"] == 1
+
+    def note(_connection: object, _cursor: object, text: str, *_: object) -> None:
+        asked.append(text)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        for visitor, cursor in zip(visitors, cursors, strict=True):
+            assert news_of(visitor, f"/live?after={cursor}")[1]["count"] == 1
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
     assert len([text for text in asked if "FROM join_log" in text]) == 2  # which batches, and their lines
 
 
@@ -317,12 +324,12 @@ def test_burst_is_counted_by_kind(site: Site) -> None:
 
 @pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_no_cell_is_a_formula(value: str) -> None:
-    assert harmless(value) == f"'{value}"
+    assert without_formula(value) == f"'{value}"
 
 
 @pytest.mark.parametrize("value", ["a=1", "", 5, -5, 1.5, None, True])
 def test_other_cells_are_as_they_are(value: object) -> None:
-    assert harmless(value) == value
+    assert without_formula(value) == value
 
 
 def told_site(site: Site) -> Site:

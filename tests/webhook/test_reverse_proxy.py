@@ -1,4 +1,4 @@
-"""Behind a real nginx and a real Caddy, set up as README.md says, with TLS, and nothing but TRUSTED_PROXIES said."""
+"""Behind a real nginx and a real Caddy, set up as docs/how-to/deploy.md says, with nothing but TRUSTED_PROXIES set."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ EVIL = "https://evil.example"
 
 
 def start_nginx(folder: Path, port: int, upstream: int) -> list[str]:
-    """The configuration of README.md, and around it what keeps nginx inside a folder; returns its command line."""
+    """The configuration of the how-to, and around it what keeps nginx inside a folder; returns its command line."""
     temporary = "".join(
         f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     server = (
-        example("nginx")
+        example("nginx", "docs/how-to/deploy.md")
         .replace("listen 443", f"listen 127.0.0.1:{port}")
         .replace("joinlog.example.com", "localhost")
         .replace("/etc/ssl/", f"{folder}/")
@@ -50,7 +50,7 @@ def start_nginx(folder: Path, port: int, upstream: int) -> list[str]:
 def start_caddy(folder: Path, port: int, upstream: int) -> list[str]:
     """The same for Caddy, with a certificate of ours: no authority gives one to a test."""
     site = (
-        example("caddy")
+        example("caddy", "docs/how-to/deploy.md")
         .replace(
             "joinlog.example.com {", f"https://localhost:{port} {{\n    tls {folder}/joinlog.pem {folder}/joinlog.key"
         )

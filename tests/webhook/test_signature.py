@@ -1,4 +1,4 @@
-"""Who is believed: one test for each reason not to."""
+"""Which requests are verified: one test for each reason not to."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def why_refused(
     return refused.value.reason
 
 
-def test_what_zoom_signs_is_believed() -> None:
+def test_what_zoom_signs_is_verified() -> None:
     assert check(sign(SECRET, TIMESTAMP, BODY)) == SECRET
 
 
@@ -111,7 +111,7 @@ def test_stale_timestamp_is_refused() -> None:
     assert why_refused(sign(SECRET, stale, BODY), stale) is Refusal.STALE_TIMESTAMP
 
 
-def test_a_retry_after_85_minutes_with_its_first_timestamp_is_believed() -> None:
+def test_a_retry_after_85_minutes_with_its_first_timestamp_is_verified() -> None:
     old = b"%d" % (NOW - 85 * 60 - 30)
     assert check(sign(SECRET, old, BODY), old) == SECRET
 
@@ -135,7 +135,7 @@ def test_another_timestamp_is_refused() -> None:
     assert why_refused(sign(SECRET, TIMESTAMP, BODY), b"%d" % (NOW - 1)) is Refusal.MISMATCH
 
 
-def test_nothing_is_believed_without_a_secret() -> None:
+def test_nothing_is_verified_without_a_secret() -> None:
     assert why_refused(sign(b"", TIMESTAMP, BODY), secrets=()) is Refusal.MISMATCH
 
 

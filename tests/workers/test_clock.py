@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
-from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.exc import OperationalError
 
 from tests.conftest import SIGNING_KEY
 from workers.clock import Clock, Duty, ringing
-from workers.queue import connect, last_heartbeat, open_queue
+from workers.queue import QueueAway, connect, last_heartbeat, leave_heartbeat, open_queue, ring
 
 
 def test_each_duty_is_done_at_once_and_then_when_it_is_due() -> None:
@@ -25,7 +26,7 @@ def test_each_duty_is_done_at_once_and_then_when_it_is_due() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [OSError(), RedisConnectionError(), OperationalError("", None, Exception())],
+    [OSError(), QueueAway(), OperationalError("", None, Exception())],
     ids=lambda e: type(e).__name__,
 )
 def test_a_failing_duty_stops_no_other_and_is_tried_again(error: Exception) -> None:
@@ -54,10 +55,10 @@ def test_a_rare_duty_that_failed_is_tried_again_within_a_minute() -> None:
     assert Clock([Duty("daily", 86_400, fail)], now_seconds=lambda: 0.0).tick() == 60
 
 
-def test_ringing_leaves_a_sign_of_life_that_goes_away_by_itself(redis_url: str) -> None:
+def test_ringing_says_that_the_clock_is_alive_and_that_expires(redis_url: str) -> None:
     queue = open_queue(connect(redis_url), [SIGNING_KEY.encode()])
     assert last_heartbeat(queue) is None
-    Clock(ringing(queue, 60)).tick()
+    Clock(ringing(partial(ring, queue), partial(leave_heartbeat, queue), 60)).tick()
     assert queue.count == 1
     assert last_heartbeat(queue) is not None
     assert 0 < queue.connection.pttl("joinlog:clock") <= 32_000

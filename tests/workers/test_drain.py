@@ -16,15 +16,15 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from schema.states import EVENT_TRANSITIONS, EventState
+from schema.states import TRANSITIONS, EventState
 from schema.store.database import Database
-from schema.store.inbox import claim, claim_again, settle
-from tests.inbox_to_tables import drain, keep_events, one, read_table, select, take
+from schema.store.inbox import claim, claim_again, settling
+from tests.inbox_to_tables import drain, is_postgres, keep_events, one, read_table, select, take
 from tests.signed_requests import PAYLOADS, read_payload_file
 from tests.stories import WEEK_MINUTES, Json, Story
 from tests.waiting import wait_until
 from workers import drain as drain_module
-from workers.batch import apply_events
+from workers.apply import apply_events
 from workers.drain import Drain, Settled
 
 story = Story()
@@ -67,13 +67,24 @@ def test_projected_ignored_and_unknown_events_end_in_their_states(database: Data
 
 def test_an_empty_inbox_is_no_work(database: Database) -> None:
     assert Drain(database).step() == Settled()
-    assert Drain(database).empty() == 0
+    assert Drain(database).drain_all() == 0
 
 
 def test_every_end_of_pending_is_a_transition_with_a_reason() -> None:
-    ends = {after for (before, after) in EVENT_TRANSITIONS if before is EventState.PENDING}
+    ends = {after for (before, after) in TRANSITIONS if before is EventState.PENDING}
     assert ends == set(EventState) - {EventState.PENDING}
-    assert all(EVENT_TRANSITIONS.values())
+    assert all(TRANSITIONS.values())
+
+
+@pytest.mark.parametrize("state", [state for state in EventState if state is not EventState.PENDING])
+def test_what_is_settled_stays_settled_until_it_is_replayed(database: Database, state: EventState) -> None:
+    """A worker that was thought to have failed must not make dead what another one brought to the tables."""
+    take(database, read_payload_file("webinar.started"))
+    with database.write() as connection:
+        keys = [tuple(row) for row in connection.exec_driver_sql("SELECT account_id, id FROM inbox_event")]
+        late = settling(database.dialect, keys, state, datetime.now(UTC), "too late")
+        database.dialect.run_all(connection, [late])
+    assert one(database, "SELECT state, error FROM inbox_event") == {"state": "done", "error": None}
 
 
 # --- poison -----------------------------------------------------------------------------------------------------
@@ -97,11 +108,11 @@ def test_an_event_that_fails_in_the_middle_of_being_applied_leaves_nothing_of_it
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
-    def fails_on_the_third(connection: Any, events: Any, now: Any) -> datetime:
-        done_at = apply_events(connection, events, now)
+    def fails_on_the_third(connection: Any, events: Any, *more: Any) -> Any:
+        changes = apply_events(connection, events, *more)
         if any(event.payload.object.participant.user_id == "2" for event in events):
             raise ZeroDivisionError("a bug\nwith a second line")
-        return done_at
+        return changes
 
     monkeypatch.setattr(drain_module, "apply_events", fails_on_the_third)
     keep_events(database, [story.person(60, "joined", str(n), 60) for n in range(5)])
@@ -155,7 +166,7 @@ def test_a_drain_that_dies_before_its_commit_has_applied_nothing(
         def die(*_: Any, **__: Any) -> None:
             raise Killed
 
-        patch.setattr(drain_module, "settle", die)
+        patch.setattr(drain_module, "settling", die)
         with pytest.raises(Killed):
             Drain(database).step()
     assert states(database) == {"pending": 10}
@@ -185,7 +196,7 @@ def test_a_database_that_comes_back_finds_every_event_pending_and_none_dead(
     monkeypatch.setattr(drain_module, "apply_events", failing(4))
     keep_events(database, crowd(20))
     with capture_logs() as lines:
-        assert Drain(database, batch_events=8).empty() == 20
+        assert Drain(database, batch_events=8).drain_all() == 20
     assert states(database) == {"done": 20}
     assert [line["event"] for line in lines if line["event"] != "batch_drained"] == ["database_away"]
 
@@ -196,7 +207,7 @@ def test_a_database_that_stays_away_ends_the_job_and_leaves_the_events_pending(
     monkeypatch.setattr(drain_module, "apply_events", failing(10**6))
     keep_events(database, crowd(20))
     with pytest.raises(OperationalError):
-        Drain(database, retry_for_seconds=0.0).empty()
+        Drain(database, retry_for_seconds=0.0).drain_all()
     assert states(database) == {"pending": 20}
 
 
@@ -232,7 +243,7 @@ def test_a_worker_that_is_told_to_stop_ends_after_the_batch_it_is_in(
 
     monkeypatch.setattr(drain_module, "apply_events", told_to_stop)
     keep_events(database, crowd(20))
-    assert Drain(database, batch_events=5, stopping=stopping).empty() == 5
+    assert Drain(database, batch_events=5, stopping=stopping).drain_all() == 5
     assert states(database) == {"done": 5, "pending": 15}
 
 
@@ -254,7 +265,8 @@ def test_events_are_claimed_oldest_first_and_settled_ones_not_again(database: Da
         claimed = claim(connection, 3)
         assert [event.id for event in claimed] == sorted(event.id for event in claimed)
         keys = [(event.account_id, event.id) for event in claimed]
-        settle(connection, keys[:2], EventState.DONE, claimed[0].received_at)
+        done = settling(database.dialect, keys[:2], EventState.DONE, claimed[0].received_at)
+        database.dialect.run_all(connection, [done])
         assert [event.id for event in claim_again(connection, keys)] == [claimed[2].id]
         assert claimed[2].id == claim(connection, 1)[0].id
 
@@ -272,7 +284,7 @@ def test_workers_in_one_process_apply_every_event_exactly_once(
         own = Database(database_url)
         try:
             gate.wait()
-            drained.append(Drain(own, batch_events=5).empty())
+            drained.append(Drain(own, batch_events=5).drain_all())
         except BaseException as error:
             failures.append(error)
         finally:
@@ -286,7 +298,7 @@ def test_workers_in_one_process_apply_every_event_exactly_once(
     assert failures == []
     assert sum(drained) == len(events)
     assert states(database) == {"done": len(events)}
-    other = Database(sqlite_url if database.is_postgres else postgres_url)
+    other = Database(sqlite_url if is_postgres(database) else postgres_url)
     take(other, *events)
     assert derived(database) == derived(other)
     other.close()
@@ -336,7 +348,7 @@ from schema.store.database import Database
 from workers.drain import Drain
 sys.stdin.readline()
 database = Database(sys.argv[1])
-print("drained", Drain(database, batch_events=20).empty())
+print("drained", Drain(database, batch_events=20).drain_all())
 database.close()
 """
 

@@ -16,7 +16,8 @@ from joinlog.command import main
 from joinlog.fakezoom import MIXES, generate
 from schema.own_events import link_event
 from schema.store.database import Database
-from schema.tables import TABLES, UtcDateTime
+from schema.store.dialect import UtcDateTime
+from schema.tables import TABLES
 from tests.conftest import SIGNING_KEY
 from tests.inbox_to_tables import Row, drain, keep_events, one, read_table, select, take
 from tests.signed_requests import encode

@@ -18,7 +18,8 @@ from structlog.testing import capture_logs
 from tests.conftest import RedisServer
 from tests.waiting import wait_until
 from workers import jobs, queue
-from workers.queue import DRAIN_JOB, QUEUE_NAME, Doorbell, DrainWorker, SignedJson, connect, open_queue, ring
+from workers.jobs import DrainWorker
+from workers.queue import DRAIN_JOB, QUEUE_NAME, Doorbell, SignedJson, connect, open_queue, ring
 
 KEYS = (b"older-key-of-this-installation", b"newest-key-of-this-installation")
 PLANTED = "tests.untrusted_module"  # a module that nobody may import

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from sqlalchemy import Connection
 
 from joinlog.command import main
 from joinlog.fakezoom import MIXES, generate
+from schema.change import RowChange
+from schema.migrate import migrate
 from schema.own_events import link_event
 from schema.store import shadow
 from schema.store.database import Database
@@ -213,7 +216,7 @@ def test_events_that_arrive_during_a_rebuild_are_in_the_result(
         for batch in fresh:
             in_a_thread(partial(arrive_out_of_order, database, batch)).join()
 
-    def swap_while_one_waits(connection: Connection, now: datetime) -> int:
+    def swap_while_one_waits(connection: Connection, now: datetime) -> list[RowChange]:
         changed = swap(connection, now)
         waiting.append(in_a_thread(lambda: take(database, *last)))
         return changed
@@ -254,7 +257,7 @@ def test_a_reader_sees_the_tables_as_they_were_or_as_they_are(
     seen: list[Tables] = []
     swap = shadow.swap
 
-    def swap_watched(connection: Connection, now: datetime) -> int:
+    def swap_watched(connection: Connection, now: datetime) -> list[RowChange]:
         seen.append(derived(database))
         changed = swap(connection, now)
         seen.append(derived(database))  # all of it is written, and nothing committed
@@ -288,7 +291,7 @@ def test_a_rebuild_that_fails_leaves_everything_as_it_was(database: Database, mo
     wrong = derived(database)
     swap = shadow.swap
 
-    def swap_and_fail(connection: Connection, now: datetime) -> int:
+    def swap_and_fail(connection: Connection, now: datetime) -> list[RowChange]:
         swap(connection, now)
         raise RuntimeError("the power went")
 
@@ -359,3 +362,15 @@ def test_an_event_waiting_to_be_applied_again_is_no_difference(database: Databas
         replayed, _ = set_pending_again(connection, Choice(meeting_id=w.meeting_id), 0, 100, datetime.now(UTC))
     assert replayed > 0
     assert rebuild(database, check_only=True).examples == []
+
+
+def test_a_database_that_version_0_1_0_filled_is_what_its_inbox_says(tmp_path: Path) -> None:
+    """`tests/store/written_by_0_1_0.db.gz`: worlds of the fake Zoom, shuffled, drained by that version's own drain."""
+    file = tmp_path / "old.db"
+    file.write_bytes(gzip.decompress((Path(__file__).parents[1] / "store" / "written_by_0_1_0.db.gz").read_bytes()))
+    database = Database(f"sqlite:///{file}")
+    migrate(database)
+    checked = rebuild(database, check_only=True)
+    assert (checked.examples, checked.rows_differing) == ([], 0)
+    assert checked.events > 400
+    database.close()

@@ -1,4 +1,4 @@
-"""The pages: blueprints, and what they share."""
+"""The pages: one blueprint each, and what all of them share: access, headers, error pages."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from flask import Flask, Response, abort, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from schema.settings import Settings
-from schema.store.commit_marker import CommitMarker
-from schema.store.database import Database
-from webhook.access import guard_pages
+from webhook.access import Guard, guard_pages
 from webhook.group_commit import CommitFailed
 from webhook.pages import connect, exports, health, inbox, instance, live, meeting
 from webhook.pages.formatting import prepare_templates
-from webhook.pages.fragments import Fragments
 from webhook.pages.parameters import NumberInPath, can_be_stored
-from webhook.pages.tail import Changes, LogTail
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -36,19 +31,10 @@ HEADERS = {
 STATIC_SECONDS = 3600
 
 
-def add_pages(app: Flask, settings: Settings, database: Database) -> None:
-    """Put the pages and their guard into the web process."""
-    guard_pages(app, settings, database)
-    parts = app.extensions["joinlog"]
-    marker = CommitMarker(database)
-    changes = Changes(marker)
-    parts |= {
-        "marker": marker,
-        "fragments": Fragments(changes),
-        "tail": LogTail(database, changes),
-        "rows": live.remembered_rows(),
-    }
-    prepare_templates(app, parts["guard"].tokens)
+def add_pages(app: Flask, guard: Guard) -> None:
+    """Add every page, and the check of access in front of them."""
+    guard_pages(app, guard)
+    prepare_templates(app, guard.tokens)
     app.jinja_env.globals["row_of"] = live.row_of
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     app.url_map.converters["int"] = NumberInPath

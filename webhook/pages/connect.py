@@ -1,21 +1,20 @@
-"""Connect: the endpoint to paste into the Zoom app, the events to subscribe to, and a tick once Zoom validated it."""
+"""Connect: the URL to paste into the Zoom app, the events to subscribe to, and whether Zoom validated the endpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flask import Blueprint, current_app, render_template, request
+from flask import Blueprint, render_template, request
 
-from schema.settings import Settings
-from schema.store.database import Database
 from schema.store.health import read_validations
 from schema.store.inbox_search import read_last_received
-from webhook.access import Guard, whole_only
+from webhook.access import all_meetings_only
+from webhook.intake import WEBHOOK_PATH
+from webhook.parts import parts
 from workers.core.projection import PROJECTIONS
 
-WEBHOOK_PATH = "/webhook"
 OWN_PREFIX = "joinlog."
-GROUP_WORDS = {"webinar": "Webinars", "meeting": "Meetings", "": "The app itself"}
+GROUP_LABELS = {"webinar": "Webinars", "meeting": "Meetings", "": "The app itself"}
 NEEDED = (
     "started", "ended", "participant_joined", "participant_left", "created", "updated", "deleted",
     "registration_created", "registration_approved", "registration_cancelled", "registration_denied",
@@ -25,20 +24,17 @@ blueprint = Blueprint("connect", __name__)
 
 
 @blueprint.get("/connect")
-@whole_only
+@all_meetings_only
 def connect() -> str:
-    """The page; its tick refreshes by itself."""
-    parts = current_app.extensions["joinlog"]
-    settings: Settings = parts["settings"]
-    guard: Guard = parts["guard"]
-    database: Database = parts["database"]
-    with database.read() as connection:
+    """The page; htmx asks again for the part that says whether Zoom validated."""
+    settings = parts().settings
+    with parts().database.read() as connection:
         validations = read_validations(connection)
         last = read_last_received(connection)
     known = {
         "validated_at": validations[0][1] if validations else None,
         "last_received_at": last,
-        "endpoint": f"{guard.own_url()}{WEBHOOK_PATH}",
+        "endpoint": f"{parts().guard.own_url()}{WEBHOOK_PATH}",
         "is_loopback": settings.is_loopback,
     }
     if "HX-Request" in request.headers:
@@ -47,9 +43,9 @@ def connect() -> str:
 
 
 def groups_of(event_types: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """The events to subscribe to, by what they are about."""
-    grouped: dict[str, list[str]] = {name: [] for name in GROUP_WORDS}
+    """The event types to subscribe to, grouped by what they are about."""
+    grouped: dict[str, list[str]] = {name: [] for name in GROUP_LABELS}
     for event_type in event_types:
         if not event_type.startswith(OWN_PREFIX):
             grouped[event_type.partition(".")[0] if "." in event_type else ""].append(event_type)
-    return [(GROUP_WORDS[name], types) for name, types in grouped.items()]
+    return [(GROUP_LABELS[name], types) for name, types in grouped.items()]

@@ -1,4 +1,4 @@
-"""How many were there, over time. Pure."""
+"""How many people were present over time. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPARK_POINTS = 60
 
 
 class Point(NamedTuple):
-    """From this moment on, so many."""
+    """From this moment on so many are present."""
 
     at: datetime
     present: int
@@ -30,7 +30,7 @@ def curve_of(stays: Iterable[Stay], until: datetime) -> list[Point]:
 
 
 def curve_through(changes: Mapping[datetime, int], until: datetime) -> list[Point]:
-    """The same, from how many came (or went, below zero) at each moment."""
+    """`curve_of`, from how many came minus how many went at each moment."""
     points, present = list[Point](), 0
     for at in sorted(changes):
         present += changes[at]
@@ -42,7 +42,7 @@ def curve_through(changes: Mapping[datetime, int], until: datetime) -> list[Poin
 
 
 def peak_of(points: Iterable[Point]) -> int:
-    """The most that were there at the same moment."""
+    """The most that were present at the same moment."""
     return max((point.present for point in points), default=0)
 
 
@@ -70,6 +70,6 @@ def spark_path(values: Sequence[int], width: int, height: int) -> str:
 
 
 def share(begin: datetime, end: datetime, moment: datetime) -> float:
-    """Where a moment lies between two others, percent."""
+    """How far a moment lies between two others, percent."""
     whole = max(end - begin, timedelta(seconds=1))
     return round(min(100.0, max(0.0, (moment - begin) / whole * 100)), 3)

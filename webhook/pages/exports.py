@@ -1,6 +1,7 @@
-"""Every table as CSV and as JSON: all rows that fit, streamed, whatever their number.
+"""Every list of the pages as CSV and as JSON: all rows that fit the filters, streamed, however many.
 
-A spreadsheet runs cells that begin with `=`, `+`, `-` or `@`: texts that do get a leading apostrophe.
+Rows are made while they are sent, when the request is over: who may see what is decided before, and handed to them as
+values. A spreadsheet takes cells that begin with `=`, `+`, `-` or `@` for formulas: such texts get an apostrophe.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import io
 import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, request, stream_with_context
+from flask import Blueprint, Response, abort, request
 
 from schema.store.instances import read_stay_rows
 from schema.store.meetings import (
@@ -30,15 +32,17 @@ from schema.store.meetings import (
 from webhook.access import granted, operators_only, require_meeting
 from webhook.pages.formatting import email_for, read_account
 from webhook.pages.inbox import COLUMNS as EVENT_COLUMNS
-from webhook.pages.inbox import seek, wanted_events
+from webhook.pages.inbox import find_all, wanted_events
 from webhook.pages.instance import found_instance
 from webhook.pages.live import reader_of, wanted_filters
+from webhook.parts import parts
+from webhook.tokens import Role
 
-EXPORTS_MAX = 4  # at the same moment: each holds a thread that intake could use
+EXPORTS_MAX = 4  # at the same moment: each holds one of webhook.wsgi.STREAMS_MAX threads
 ROWS_AT_ONCE = 500
 FORMATS = ("csv", "json")
 MEETINGS_AT_ONCE = 500
-RUNS_IN_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 LINE_COLUMNS = (
     "event_ts", "kind", "account_id", "meeting_id", "topic", "uuid", "occurrence_id", "scheduled_start", "name",
     "email", "detail",
@@ -64,12 +68,12 @@ def lines(form: str) -> Response:
 @blueprint.get("/meetings.<any(csv, json):form>")
 def meetings(form: str) -> Response:
     """Every meeting."""
-    only = granted().meeting_id
+    only, database = granted().meeting_id, parts().database
 
     def rows() -> Iterator[MeetingRow]:
         before: datetime | None = None
         while True:
-            with _database().read() as connection:
+            with database.read() as connection:
                 found = read_meetings(connection, before, MEETINGS_AT_ONCE, only)
             yield from found
             if len(found) < MEETINGS_AT_ONCE:
@@ -83,7 +87,7 @@ def meetings(form: str) -> Response:
 def occurrences(account: str, meeting_id: int, form: str) -> Response:
     """The occurrences of a meeting with their numbers."""
     require_meeting(meeting_id)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         rows = read_occurrences(connection, read_account(account), meeting_id)
     return export(f"occurrences-{meeting_id}", form, OccurrenceRow._fields, rows)
 
@@ -92,7 +96,7 @@ def occurrences(account: str, meeting_id: int, form: str) -> Response:
 def instances(account: str, meeting_id: int, form: str) -> Response:
     """The instances of a meeting with their links."""
     require_meeting(meeting_id)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         rows = read_instances(connection, read_account(account), meeting_id)
     return export(f"instances-{meeting_id}", form, InstanceRow._fields, rows)
 
@@ -101,9 +105,10 @@ def instances(account: str, meeting_id: int, form: str) -> Response:
 def attendance(account: str, meeting_id: int, form: str) -> Response:
     """Who came to an occurrence (`?occurrence=`), or to each."""
     require_meeting(meeting_id)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         rows = read_attendance(connection, read_account(account), meeting_id, request.args.get("occurrence"))
-    shown = (row._replace(email=_shown(row.email), person_id=_person(row.person_id)) for row in rows)
+    role = granted().role
+    shown = (row._replace(email=email_for(role, row.email), person_id=_person(role, row.person_id)) for row in rows)
     return export(f"attendance-{meeting_id}", form, AttendanceRow._fields, shown)
 
 
@@ -111,9 +116,10 @@ def attendance(account: str, meeting_id: int, form: str) -> Response:
 def people(account: str, part: str, form: str) -> Response:
     """Every stay in an instance."""
     instance = found_instance(account, part)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         rows = read_stay_rows(connection, instance.account_id, instance.uuid)
-    shown = (row._replace(email=_shown(row.email), person_id=_person(row.person_id)) for row in rows)
+    role = granted().role
+    shown = (row._replace(email=email_for(role, row.email), person_id=_person(role, row.person_id)) for row in rows)
     return export("people", form, STAY_COLUMNS, (tuple(getattr(row, c) for c in STAY_COLUMNS) for row in shown))
 
 
@@ -121,34 +127,37 @@ def people(account: str, part: str, form: str) -> Response:
 @operators_only
 def events(form: str) -> Response:
     """The inbox, without bodies."""
-    wanted = wanted_events()
-    found = seek(wanted)
+    found = find_all(parts().database, wanted_events())
     return export("inbox", form, EVENT_COLUMNS, (tuple(getattr(e, c) for c in EVENT_COLUMNS) for e in found))
 
 
 def export(name: str, form: str, columns: Sequence[str], rows: Rows) -> Response:
-    """Stream rows. 503 when EXPORTS_MAX are running already."""
+    """Stream rows; the first of them are read before this returns. Answers 503 when EXPORTS_MAX are running."""
     if form not in FORMATS:
         abort(404)
     if not _running.acquire(blocking=False):
         abort(503, "Other exports are running. Try again in a moment.")
     chunks = as_csv(columns, rows) if form == "csv" else as_json(columns, rows)
+    with ExitStack() as place:
+        place.callback(_running.release)
+        first = next(chunks)  # what fails here can still be answered with an error page
+        leave = place.pop_all().close
     kind = "text/csv; charset=utf-8" if form == "csv" else "application/json"
-    response = Response(stream_with_context(chunks), content_type=kind)
+    response = Response(chain([first], chunks), content_type=kind)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
-    response.call_on_close(_running.release)
+    response.call_on_close(leave)
     return response
 
 
 def as_csv(columns: Sequence[str], rows: Rows) -> Iterator[str]:
-    """RFC 4180, moments in ISO 8601 UTC, nothing that a spreadsheet would run."""
+    """CSV by RFC 4180, without formulas."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(columns)
     source = iter(rows)
     while True:
         chunk = list(islice(source, ROWS_AT_ONCE))
-        writer.writerows([[harmless(plain(value)) for value in row] for row in chunk])
+        writer.writerows([[without_formula(plain(value)) for value in row] for row in chunk])
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
@@ -157,7 +166,7 @@ def as_csv(columns: Sequence[str], rows: Rows) -> Iterator[str]:
 
 
 def as_json(columns: Sequence[str], rows: Rows) -> Iterator[str]:
-    """An array of objects, one per line."""
+    """JSON: an array of objects, one per line."""
     source = iter(rows)
     mark = "[\n"
     while chunk := list(islice(source, ROWS_AT_ONCE)):
@@ -170,24 +179,16 @@ def as_json(columns: Sequence[str], rows: Rows) -> Iterator[str]:
 
 
 def plain(value: Any) -> Any:
-    """A value as text files have it."""
+    """A value as files hold it: moments in ISO 8601 UTC."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
-def harmless(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(RUNS_IN_SPREADSHEETS) else value
+def without_formula(value: Any) -> Any:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
-def _shown(email: str | None) -> str:
-    return email_for(granted().role, email)
-
-
-def _person(person_id: str | None) -> str | None:
-    """A person's identifier, without the address some of them are."""
+def _person(role: Role, person_id: str | None) -> str | None:
+    """A person's identifier; where it is an address, as this role may see it."""
     kind, separator, rest = (person_id or "").partition(":")
-    return f"email:{_shown(rest)}" if separator and kind == "email" else person_id
-
-
-def _database() -> Any:
-    return current_app.extensions["joinlog"]["database"]
+    return f"email:{email_for(role, rest)}" if separator and kind == "email" else person_id

@@ -1,8 +1,8 @@
-"""Which lines of the log somebody wants to see. Pure.
+"""The filters of the join log: which lines somebody wants to see. Pure.
 
-Meeting, occurrence, kind and person live in the URL, so that a view can be shared; a person by an opaque token, for
-addresses and names must not be in URLs. Free text is typed by people and is often a name or an address: it lives in
-the part of the URL behind `#`, which browsers keep to themselves, and reaches the server in a header (or a form).
+Meeting, occurrence, kind and person stand in the query of the URL, so that a view can be shared; a person as an opaque
+token, for addresses and names must not be in URLs. Free text is often a name or an address: it stands behind `#` in the
+URL, which browsers do not send, and reaches the server in a header or a form.
 """
 
 from __future__ import annotations
@@ -11,16 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote, urlencode
 
+from schema.log_kinds import LogKind
 from schema.store.join_log import Line
 from webhook.pages.parameters import read_number
 
 SEARCH_HEADER = "X-Joinlog-Search"  # percent-encoded UTF-8: headers are Latin-1
 SEARCH_CHARACTERS_MAX = 200
 VALUES_MAX = 50
-KINDS = (
-    "joined", "left", "started", "ended", "registered", "approved", "denied", "cancelled", "scheduled",
-    "rescheduled", "deleted", "recovered", "converted", "bound", "role", "link",
-)  # fmt: skip
 
 
 class Occurrence(NamedTuple):
@@ -34,7 +31,7 @@ class Occurrence(NamedTuple):
 
 
 class Filters(NamedTuple):
-    """AND across the fields, OR within each; an empty field admits everything."""
+    """A line must fit every field; it fits a field that is empty, or of which it fits one value."""
 
     meetings: tuple[int, ...] = ()
     occurrences: tuple[Occurrence, ...] = ()
@@ -44,12 +41,12 @@ class Filters(NamedTuple):
 
     @property
     def narrows(self) -> bool:
-        """Whether there is any filter at all."""
+        """Whether any filter is set."""
         return any(self)
 
     @property
     def sought_meetings(self) -> tuple[int, ...]:
-        """The meetings whose lines can fit; empty: any."""
+        """The meetings whose lines can fit; empty when those of any meeting can."""
         of_occurrences = {occurrence.meeting_id for occurrence in self.occurrences}
         if self.meetings and of_occurrences:
             return tuple(sorted(of_occurrences.intersection(self.meetings))) or (0,)
@@ -99,14 +96,14 @@ def read_filters(values: Mapping[str, Sequence[str]], search: str = "", only_mee
     return Filters(
         meetings if only_meeting is None else (only_meeting,),
         tuple(sorted(occurrences)),
-        tuple(kind for kind in KINDS if kind in values.get("kind", ())),
+        tuple(kind.value for kind in LogKind if kind in values.get("kind", ())),
         tuple(sorted(set(values.get("person", ())[:VALUES_MAX]))),
         words_of(search),
     )
 
 
 def read_search(header: str | None) -> str:
-    """Free text as the header carries it."""
+    """The free text of SEARCH_HEADER."""
     return unquote(header or "", errors="replace")[:SEARCH_CHARACTERS_MAX]
 
 

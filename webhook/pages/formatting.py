@@ -1,4 +1,4 @@
-"""How things are shown: addresses masked to viewers, moments for the browser to put into its zone, names in URLs."""
+"""How values are shown: addresses masked for viewers, moments in the zone of the browser, identifiers in URLs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from urllib.parse import quote, urlencode
 from flask import Flask, Response, abort, g, request
 from markupsafe import Markup, escape
 
+from schema.log_kinds import LOG_KINDS
 from schema.store.join_log import Line
-from webhook.pages.filters import KINDS, Filters
+from webhook.pages.filters import Filters
 from webhook.pages.fragments import Fragment
 from webhook.pages.parameters import can_be_stored
 from webhook.tokens import Role, Tokens
@@ -25,13 +26,7 @@ from workers.core.ignored import IGNORED
 from workers.core.projection import PROJECTIONS
 
 NO_ACCOUNT = "-"  # how a URL names the account of events that named none
-KIND_WORDS = {
-    "joined": "joined", "left": "left", "started": "started", "ended": "ended", "registered": "registered",
-    "approved": "approved", "denied": "denied", "cancelled": "cancelled", "scheduled": "scheduled",
-    "rescheduled": "moved", "deleted": "deleted", "recovered": "recovered", "converted": "converted",
-    "bound": "phone bound", "role": "new role", "link": "link",
-}  # fmt: skip
-STATE_WORDS = {
+STATE_MEANINGS = {
     "confirmed": "an operator or Zoom said so, or there is only one it can be",
     "observed": "people registered for just that date were in it",
     "inferred": "exactly one date was due when it started",
@@ -59,19 +54,19 @@ def email_for(role: Role, email: str | None) -> str:
 
 
 def searched_text(role: Role, line: Line) -> str:
-    """What free text is looked for in: nothing that the role does not see."""
+    """The text of a line that a search looks through: nothing that the role may not see."""
     parts = (line.name, email_for(role, line.email), line.topic, line.detail, line.kind, line.meeting_id)
     return " ".join(str(part) for part in parts if part)
 
 
 @lru_cache(maxsize=20_000)
 def person_token(tokens: Tokens, account_id: str, meeting_id: int | None, person_id: str) -> str:
-    """The opaque name of a person in URLs."""
+    """An opaque token for a person, for URLs."""
     return tokens.person(account_id, meeting_id, person_id)
 
 
 def token_of(tokens: Tokens, line: Line) -> str | None:
-    """The person a line is about, as URLs name them."""
+    """The token of the person a line is about; None when it is about nobody."""
     if line.person_id is None:
         return None
     return person_token(tokens, line.account_id, line.meeting_id, line.person_id)
@@ -138,18 +133,18 @@ def pretty_json(text: str | None) -> str:
 
 
 def without(filters: Filters, name: str, value: str) -> str:
-    """The query of these filters but for one value."""
+    """The query of these filters without one value."""
     return urlencode([pair for pair in filters.pairs() if pair != (name, value)])
 
 
 def with_before(before: int) -> str:
-    """The query of this request, for what is older."""
+    """The query of this request, with another place to begin at."""
     pairs = [(name, value) for name, value in request.args.items(multi=True) if name not in ("before", "replayed")]
     return urlencode([*pairs, ("before", str(before))])
 
 
-def filter_words(name: str, value: str, lines: Sequence[Line]) -> str | Markup:
-    """A filter as people read it; a person's name is known from the lines that are shown."""
+def filter_label(name: str, value: str, lines: Sequence[Line]) -> str | Markup:
+    """The label of a filter's value; a person's name is taken from the lines that are shown."""
     if name == "meeting":
         return next((line.topic for line in lines if line.topic and str(line.meeting_id) == value), value)
     if name == "person":
@@ -159,11 +154,12 @@ def filter_words(name: str, value: str, lines: Sequence[Line]) -> str | Markup:
         starts = (line.scheduled_start for line in lines if line.occurrence_id == wanted)
         start = next((start for start in starts if start), None)
         return moment(start, "day") if start else wanted
-    return KIND_WORDS.get(value, value)
+    kind = LOG_KINDS.get(value)
+    return kind.label if kind else value
 
 
-def named(text: str, starts: Mapping[str, datetime | None]) -> Markup:
-    """A sentence of a link's evidence, with dates where it names occurrences, and a capital at its beginning."""
+def with_dates(text: str, starts: Mapping[str, datetime | None]) -> Markup:
+    """A sentence of a link's evidence, beginning with a capital; occurrence ids are replaced by their dates."""
     words = [
         moment(start, "day") if (start := starts.get(word)) is not None else escape(word)
         for word in (text[:1].upper() + text[1:]).split(" ")
@@ -171,8 +167,8 @@ def named(text: str, starts: Mapping[str, datetime | None]) -> Markup:
     return Markup(" ").join(words)
 
 
-def apart(minutes: object) -> str:
-    """How far a start was from the planned one: `3 min early`, `2 d late`."""
+def offset_label(minutes: object) -> str:
+    """How far an actual start was from the planned one: `3 min early`, `2 d late`."""
     if not isinstance(minutes, int):
         return "–"
     size, late = abs(minutes), "late" if minutes > 0 else "early"
@@ -185,12 +181,12 @@ def apart(minutes: object) -> str:
 
 @cache
 def _version(path: Path) -> str:
-    """What makes browsers fetch a file again once it changed."""
+    """A short hash of a file, for its URL: browsers fetch it again once it changed."""
     return hashlib.blake2s(path.read_bytes(), digest_size=4).hexdigest()
 
 
 def fragment_answer(fragment: Fragment) -> Response:
-    """A part of a page on its own; 304 when the browser has it."""
+    """The answer to a request for a part of a page; 304 when the browser has it."""
     headers = {"ETag": f'"{fragment.tag}"', "Cache-Control": "no-store"}
     if request.headers.get("If-None-Match") == headers["ETag"]:
         return Response(status=304, headers=headers)
@@ -198,7 +194,7 @@ def fragment_answer(fragment: Fragment) -> Response:
 
 
 def prepare_templates(app: Flask, tokens: Tokens) -> None:
-    """Give the templates their words."""
+    """Give the templates their functions and labels."""
 
     def shown_email(email: str | None) -> str:
         return email_for(g.granted.role, email)
@@ -210,9 +206,10 @@ def prepare_templates(app: Flask, tokens: Tokens) -> None:
         return f"/static/{name}?v={_version(Path(app.static_folder or '') / name)}"
 
     known: dict[str, Any] = {
-        "meeting_url": meeting_url, "instance_url": instance_url, "person_token": person, "KIND_WORDS": KIND_WORDS,
-        "STATE_WORDS": STATE_WORDS, "KINDS": KINDS, "without": without, "with_before": with_before, "asset": asset,
-        "filter_words": filter_words, "named": named, "apart": apart, "EVENT_TYPES": sorted({*PROJECTIONS, *IGNORED}),
+        "meeting_url": meeting_url, "instance_url": instance_url, "person_token": person, "asset": asset,
+        "LOG_KINDS": LOG_KINDS, "STATE_MEANINGS": STATE_MEANINGS, "EVENT_TYPES": sorted({*PROJECTIONS, *IGNORED}),
+        "without": without, "with_before": with_before, "filter_label": filter_label, "with_dates": with_dates,
+        "offset_label": offset_label,
     }  # fmt: skip
     app.jinja_env.globals.update(known)
     app.jinja_env.filters.update(moment=moment, email=shown_email, pretty_json=pretty_json, uuid_part=uuid_part)

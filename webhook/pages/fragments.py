@@ -1,4 +1,4 @@
-"""Parts of pages that everybody sees alike, made once for all who look."""
+"""Parts of pages that are the same for everybody, rendered once for all viewers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import NamedTuple
 from webhook.pages.tail import Changes
 
 FRAGMENTS_MAX = 500
-FRAGMENT_SECONDS_MAX = 20.0  # curves move on even when nobody comes or goes
+FRAGMENT_SECONDS_MAX = 20.0  # curves grow even when nobody joins or leaves
 
 
 class Fragment(NamedTuple):
-    """HTML and a tag that differs when the HTML does."""
+    """HTML, and a tag that changes with it."""
 
     html: str
     tag: str
@@ -30,7 +30,7 @@ class _Slot:
 
 
 class Fragments:
-    """Keeps each fragment until something was committed, and for `rest_seconds` even then."""
+    """Keeps each fragment until something is committed to the database, but at least for its `fresh_seconds`."""
 
     def __init__(self, changes: Changes, now_seconds: Callable[[], float] = time.monotonic) -> None:
         self._changes = changes
@@ -42,10 +42,10 @@ class Fragments:
         self,
         key: Hashable,
         render: Callable[[], str],
-        rest_seconds: float = 0.0,
+        fresh_seconds: float = 0.0,
         seconds_max: float = FRAGMENT_SECONDS_MAX,
     ) -> Fragment:
-        """The fragment, at most `seconds_max` old; many who ask at once wait for one rendering."""
+        """The fragment, at most `seconds_max` old. Whoever asks while it is being rendered waits for that rendering."""
         marker = self._changes.marker()
         with self._lock:
             if len(self._slots) >= FRAGMENTS_MAX and key not in self._slots:
@@ -53,7 +53,7 @@ class Fragments:
             slot = self._slots.setdefault(key, _Slot())
         with slot.lock:
             age = self._now_seconds() - slot.made_at
-            is_stale = age > seconds_max or (slot.marker != marker and age >= rest_seconds)
+            is_stale = age > seconds_max or (slot.marker != marker and age >= fresh_seconds)
             if slot.fragment is None or is_stale:
                 slot.marker, slot.made_at = marker, self._now_seconds()
                 html = render()

@@ -1,43 +1,31 @@
-"""How Joinlog is: is anything waiting, when did Zoom last call, was anything refused, do the stores answer."""
+"""Health: what waits in the inbox, when Zoom last posted, what was refused, whether database and Redis answer."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from flask import Blueprint, Response, current_app, render_template, request
-from redis.exceptions import RedisError
+from flask import Blueprint, Response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 
-from schema.settings import Settings
-from schema.store.database import Database
 from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version
-from webhook.access import whole_only
+from webhook.access import all_meetings_only
 from webhook.health import what_is_missing
 from webhook.intake import ACCEPTED, NOT_KEPT, REFUSED
 from webhook.metrics import scrape
 from webhook.pages.formatting import fragment_answer
-from webhook.pages.fragments import Fragments
-from workers.queue import connect, last_heartbeat, open_queue
+from webhook.parts import parts
+from workers.queue import read_queue_health
 
 VALIDATION_EVERY = timedelta(hours=72)
 LAG_SECONDS_GOOD = 10.0
-HEALTH_REST_SECONDS = 1.0
+HEALTH_FRESH_SECONDS = 1.0
 
 blueprint = Blueprint("health_page", __name__)
 
 
-class Redis(NamedTuple):
-    """How the doorbell stands."""
-
-    answers: bool
-    waiting: int
-    clock_at: datetime | None
-    error: str | None = None
-
-
 class Validation(NamedTuple):
-    """When Zoom validated the endpoint with a secret, and when it will again."""
+    """When Zoom last validated the endpoint with a secret, and when it is due to do so again."""
 
     fingerprint: str
     at: datetime
@@ -46,27 +34,26 @@ class Validation(NamedTuple):
 
 
 @blueprint.get("/health")
-@whole_only
+@all_meetings_only
 def health() -> str | Response:
     """The page."""
-    fragments: Fragments = current_app.extensions["joinlog"]["fragments"]
-    part = fragments.get("health", _render, HEALTH_REST_SECONDS, HEALTH_REST_SECONDS)
+    part = parts().fragments.get("health", _render, HEALTH_FRESH_SECONDS, HEALTH_FRESH_SECONDS)
     if "HX-Request" in request.headers:
         return fragment_answer(part)
     return render_template("health.html", part=part)
 
 
 @blueprint.get("/metrics")
-@whole_only
+@all_meetings_only
 def metrics() -> Response:
-    """For Prometheus, which sends its link as a bearer token."""
-    text, kind = scrape(_database(), datetime.now(UTC))
+    """Metrics for Prometheus, which sends its page link as a bearer token."""
+    text, kind = scrape(parts().database, datetime.now(UTC))
     return Response(text, content_type=kind)
 
 
 def _render() -> str:
     now = datetime.now(UTC)
-    database = _database()
+    database, settings = parts().database, parts().settings
     inbox: InboxHealth | None = None
     version, validations, missing = "", list[Validation](), what_is_missing(database)
     try:
@@ -86,7 +73,7 @@ def _render() -> str:
         version=version,
         missing=missing,
         validations=validations,
-        redis=look_at_redis(current_app.extensions["joinlog"]["settings"]),
+        queue=read_queue_health(settings.redis_url or "", settings.signing_keys),
         refused=refused_by_reason(),
         accepted=_total(ACCEPTED),
         not_kept=_total(NOT_KEPT),
@@ -94,20 +81,8 @@ def _render() -> str:
 
 
 def validations_of(known: list[tuple[str, datetime]], now: datetime) -> list[Validation]:
-    """When each secret was validated, and when Zoom will do it again."""
+    """The last validation with each secret, and when the next one is due."""
     return [Validation(name, at, at + VALIDATION_EVERY, at + VALIDATION_EVERY < now) for name, at in known]
-
-
-def look_at_redis(settings: Settings) -> Redis:
-    """Whether Redis answers, how many drains wait in it, and when the clock rang last."""
-    try:
-        queue = open_queue(connect(settings.redis_url or ""), settings.signing_keys)
-        try:
-            return Redis(bool(queue.connection.ping()), queue.count, last_heartbeat(queue))
-        finally:
-            queue.connection.close()
-    except (RedisError, OSError, ValueError) as error:
-        return Redis(answers=False, waiting=0, clock_at=None, error=type(error).__name__)
 
 
 def refused_by_reason() -> list[tuple[str, int]]:
@@ -125,8 +100,3 @@ def _total(counter: Any) -> int:
     return int(
         sum(sample.value for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total"))
     )
-
-
-def _database() -> Database:
-    database: Database = current_app.extensions["joinlog"]["database"]
-    return database

@@ -1,4 +1,4 @@
-"""The inbox: every event ever accepted, what became of it, and dead ones applied again."""
+"""The inbox: every event ever accepted, its state, and the replay of dead ones."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple, cast
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
+from flask import Blueprint, Response, abort, redirect, render_template, request
 
 from schema.states import EventState
 from schema.store.database import Database
 from schema.store.inbox_pages import Choice, InboxLine, read_inbox_event, set_pending_again
 from schema.store.inbox_search import Wanted, count_states, read_events_before
 from schema.store.join_log import INT64_MAX
-from webhook.access import granted, operators_only, require_meeting, whole_only
+from webhook.access import all_meetings_only, granted, operators_only, require_meeting
 from webhook.pages.filters import SEARCH_HEADER, read_search, words_of
 from webhook.pages.formatting import read_account
 from webhook.pages.parameters import read_number
-from workers.queue import Doorbell
+from webhook.parts import parts
 
 PAGE_EVENTS = 50
 SCAN_EVENTS = 500
 SCAN_SECONDS_MAX = 0.4
 REPLAY_BATCH_EVENTS = 500  # on SQLite intake waits while one is written: milliseconds
-REPLAY_SECONDS_MAX = 1.5  # per click; what is left is said
+REPLAY_SECONDS_MAX = 1.5  # per click; the page says how many are left
 COLUMNS = (
     "account_id", "id", "state", "event_type", "event_ts", "meeting_id", "uuid", "received_at", "last_delivered_at",
     "processed_at", "deliveries", "tracking_id", "error",
@@ -69,12 +69,12 @@ def inbox() -> str:
     """Events, newest first; a post carries the free text of browsers without JavaScript."""
     search = wanted_events()
     before = read_number(request.args.get("before", ""))
-    found = find(search, INT64_MAX if before is None else before)
+    found = find(parts().database, search, INT64_MAX if before is None else before)
     if "HX-Request" in request.headers:
         return render_template("events.html", found=found, search=search)
     counts: dict[str, int] = {}
     if granted().meeting_id is None:  # they are those of all meetings
-        with _database().read() as connection:
+        with parts().database.read() as connection:
             counts = count_states(connection)
     return render_template(
         "inbox.html", found=found, search=search, counts=counts, states=list(EventState), q=request.form.get("q", "")
@@ -83,8 +83,8 @@ def inbox() -> str:
 
 @blueprint.get("/inbox/<account>/<int:event_id>")
 def event(account: str, event_id: int) -> str:
-    """One event whole; its body for operators."""
-    with _database().read() as connection:
+    """One event with all its columns; its body only for operators."""
+    with parts().database.read() as connection:
         found = [row for row in read_inbox_event(connection, event_id) if row[0].account_id == read_account(account)]
     if not found:
         require_meeting(-1)
@@ -97,8 +97,8 @@ def event(account: str, event_id: int) -> str:
 @blueprint.post("/inbox/<account>/<int:event_id>/replay")
 @operators_only
 def replay_one(account: str, event_id: int) -> Response:
-    """Apply one event again."""
-    with _database().read() as connection:
+    """Replay one event."""
+    with parts().database.read() as connection:
         found = [row for row in read_inbox_event(connection, event_id) if row[0].account_id == read_account(account)]
     if not found:
         abort(404, "No such event.")
@@ -109,21 +109,21 @@ def replay_one(account: str, event_id: int) -> Response:
 
 @blueprint.post("/inbox/replay-dead")
 @operators_only
-@whole_only
+@all_meetings_only
 def replay_dead() -> Response:
-    """Apply every dead event again."""
+    """Replay every dead event."""
     count = _set_pending(Choice(states=[EventState.DEAD]))
     return cast(Response, redirect(f"/inbox?replayed={count}", 303))
 
 
-def find(search: Search, before_id: int, limit: int = PAGE_EVENTS) -> Found:
+def find(database: Database, search: Search, before_id: int, limit: int = PAGE_EVENTS) -> Found:
     """The next older events that fit, as far as they are found in SCAN_SECONDS_MAX."""
     deadline = time.monotonic() + SCAN_SECONDS_MAX
     found: list[InboxLine] = []
     is_exact = not (search.types or search.words)
     step = limit if is_exact else SCAN_EVENTS
     while True:
-        with _database().read() as connection:
+        with database.read() as connection:
             rows = read_events_before(connection, search.wanted, before_id, step, with_body=bool(search.words))
         for line, body in rows:
             before_id = line.id
@@ -137,11 +137,11 @@ def find(search: Search, before_id: int, limit: int = PAGE_EVENTS) -> Found:
             return Found(found, before_id)
 
 
-def seek(search: Search) -> Iterator[InboxLine]:
+def find_all(database: Database, search: Search) -> Iterator[InboxLine]:
     """Every event that fits, newest first, read in small transactions."""
     before_id: int | None = INT64_MAX
     while before_id is not None:
-        page = find(search, before_id, SCAN_EVENTS)
+        page = find(database, search, before_id, SCAN_EVENTS)
         yield from page.events
         before_id = page.next
 
@@ -156,19 +156,14 @@ def _fits(search: Search, line: InboxLine, body: str | None) -> bool:
 
 
 def _set_pending(choice: Choice) -> int:
-    """Set events pending in batches for up to REPLAY_SECONDS_MAX, and call the worker; returns how many."""
+    """Set events pending in batches, for up to REPLAY_SECONDS_MAX, and ring for the worker; returns how many."""
     deadline = time.monotonic() + REPLAY_SECONDS_MAX
     total, last_id = 0, 0
     while True:
-        with _database().write() as connection:
+        with parts().database.write() as connection:
             count, last_id = set_pending_again(connection, choice, last_id, REPLAY_BATCH_EVENTS, datetime.now(UTC))
         total += count
         if count < REPLAY_BATCH_EVENTS or time.monotonic() > deadline:
             break
-    cast(Doorbell, current_app.extensions["joinlog"]["doorbell"]).ring()
+    parts().doorbell.ring()
     return total
-
-
-def _database() -> Database:
-    database: Database = current_app.extensions["joinlog"]["database"]
-    return database

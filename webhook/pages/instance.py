@@ -1,4 +1,4 @@
-"""An instance: how many were there over time, who and when, the events behind it, and the decision about its link."""
+"""An instance: who was present and when, how many over time, its events, and the decision about its link."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from flask import Blueprint, Response, abort, current_app, redirect, render_temp
 from sqlalchemy import Connection
 
 from schema.own_events import link_event
-from schema.store.database import Database
 from schema.store.inbox_search import Wanted, read_events_before
-from schema.store.instances import StayRow, by_person, read_diary, read_said, read_stay_rows
+from schema.store.instances import StayRow, by_person, read_link_history, read_stay_rows
 from schema.store.join_log import INT64_MAX
 from schema.store.live import read_stays
 from schema.store.meetings import (
@@ -23,20 +22,20 @@ from schema.store.meetings import (
     read_occurrences,
 )
 from schema.zoom.envelope import read_envelope
-from webhook.access import Guard, granted, operators_only, require_meeting
-from webhook.group_commit import GroupCommitter
+from webhook.access import granted, operators_only, require_meeting
+from webhook.group_commit import Delivery
 from webhook.pages.curves import curve_of, peak_of, share
 from webhook.pages.formatting import fragment_answer, instance_url, person_token, read_account, read_uuid
-from webhook.pages.fragments import Fragments
 from webhook.pages.meeting import read_evidence
+from webhook.parts import parts
 
 PEOPLE_SHOWN = 300
 EVENTS_SHOWN = 50
-DIARY_SHOWN = 20
+HISTORY_SHOWN = 20
 REASON_CHARACTERS_MAX = 500
 NAME_CHARACTERS_MAX = 80
-PART_REST_SECONDS = 2.0
-TAKE_BACK = "-"  # the occurrence a form names to take an operator's word back
+PART_FRESH_SECONDS = 2.0
+WITHDRAW = "-"  # the occurrence a form names to withdraw an operator's decision
 
 blueprint = Blueprint("instance", __name__)
 
@@ -49,8 +48,8 @@ class Bar(NamedTuple):
     stay: StayRow
 
 
-class Someone(NamedTuple):
-    """A person in the instance."""
+class Person(NamedTuple):
+    """A person who was in the instance, with a bar for each stay."""
 
     token: str
     name: str | None
@@ -66,21 +65,20 @@ class Someone(NamedTuple):
 def instance(account: str, part: str) -> str | Response:
     """One instance."""
     row = found_instance(account, part)
-    fragments: Fragments = current_app.extensions["joinlog"]["fragments"]
     key = ("instance", row.account_id, row.uuid, granted().role)
-    shown = fragments.get(key, lambda: _render(row), PART_REST_SECONDS)
+    shown = parts().fragments.get(key, lambda: _render(row), PART_FRESH_SECONDS)
     if "HX-Request" in request.headers:
         return fragment_answer(shown)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         dates = _dates(connection, row) if granted().decides else []
     return render_template("instance.html", instance=row, part=shown, occurrences=dates)
 
 
 @blueprint.get("/instance/<account>/<part>/curve.json")
 def curve(account: str, part: str) -> Response:
-    """How many were there, as two lists for the chart: seconds since 1970, and people from then on."""
+    """How many were present, as two lists for the chart: seconds since 1970, and people from then on."""
     row = found_instance(account, part)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         points = curve_of(read_stays(connection, row.account_id, row.uuid), row.ended_at or datetime.now(UTC))
     return cast(Response, current_app.json.response([[p.at.timestamp() for p in points], [p.present for p in points]]))
 
@@ -88,14 +86,14 @@ def curve(account: str, part: str) -> Response:
 @blueprint.post("/instance/<account>/<part>/link")
 @operators_only
 def decide(account: str, part: str) -> Response:
-    """An operator says which occurrence it was, or takes that word back: an event, kept like Zoom's."""
+    """Keep an operator's decision which occurrence it was, or its withdrawal, as an event like Zoom's."""
     row = found_instance(account, part)
     occurrence_id, because = request.form.get("occurrence", ""), request.form.get("because", "").strip()
     name = request.form.get("by", "").strip()[:NAME_CHARACTERS_MAX]
     if not because or len(because) > REASON_CHARACTERS_MAX:
         abort(400, f"Say why, in at most {REASON_CHARACTERS_MAX} characters: whoever reads it later will want to know.")
-    if occurrence_id != TAKE_BACK:
-        with _database().read() as connection:
+    if occurrence_id != WITHDRAW:
+        with parts().database.read() as connection:
             if occurrence_id not in {date.occurrence_id for date in _dates(connection, row)}:
                 abort(400, "The meeting has no such occurrence.")
     now = datetime.now(UTC)
@@ -104,22 +102,21 @@ def decide(account: str, part: str) -> Response:
         row.account_id,
         row.meeting_id,
         row.uuid,
-        None if occurrence_id == TAKE_BACK else occurrence_id,
+        None if occurrence_id == WITHDRAW else occurrence_id,
         f"{name} ({link})" if name else link,
         because,
         now,
     )
-    keeper: GroupCommitter = current_app.extensions["joinlog"]["keeper"]
-    keeper.keep(read_envelope(body), now)
+    parts().committer.commit(Delivery(read_envelope(body), now))
     return cast(Response, redirect(f"{instance_url(row.account_id, row.uuid)}?decided=1", 303))
 
 
 def found_instance(account: str, part: str) -> InstanceRow:
-    """The instance a path names; 404 when there is none, 403 when the link does not reach it."""
-    with _database().read() as connection:
+    """The instance a path names; 404 when there is none, 403 when the link is for another meeting."""
+    with parts().database.read() as connection:
         row = read_instance(connection, read_account(account), read_uuid(part))
     if row is None:
-        require_meeting(-1)  # whoever may see one meeting only learns nothing about others
+        require_meeting(-1)  # a link for one meeting must not tell which instances of others exist
         abort(404, "Joinlog has not heard of this instance.")
     require_meeting(row.meeting_id)
     return row
@@ -138,13 +135,12 @@ def _occurrence(connection: Connection, row: InstanceRow) -> OccurrenceRow | Non
 
 def _render(row: InstanceRow) -> str:
     now = datetime.now(UTC)
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         stays = read_stay_rows(connection, row.account_id, row.uuid)
         points = curve_of(read_stays(connection, row.account_id, row.uuid), row.ended_at or now)
         occurrence = _occurrence(connection, row)
         dates = _dates(connection, row)
-        diary = read_diary(connection, row.account_id, row.uuid, DIARY_SHOWN)
-        said = read_said(connection, row.account_id, row.uuid)
+        link_history = read_link_history(connection, row.account_id, row.uuid, HISTORY_SHOWN)
         wanted = Wanted(uuid=row.uuid, account_id=row.account_id)
         events = read_events_before(connection, wanted, INT64_MAX, EVENTS_SHOWN + 1)
     people = people_of(row, stays, now)
@@ -158,24 +154,23 @@ def _render(row: InstanceRow) -> str:
         people_total=len(people),
         present=sum(1 for one in people if one.is_present),
         peak=peak_of(points),
-        diary=diary,
-        said=said,
+        link_history=link_history,
         events=[event for event, _ in events[:EVENTS_SHOWN]],
         has_more_events=len(events) > EVENTS_SHOWN,
     )
 
 
-def people_of(row: InstanceRow, stays: list[StayRow], now: datetime) -> list[Someone]:
-    """Who was there, in the order in which they first came; minutes with overlapping stays counted once."""
-    guard: Guard = current_app.extensions["joinlog"]["guard"]
+def people_of(row: InstanceRow, stays: list[StayRow], now: datetime) -> list[Person]:
+    """Who was present, in the order of their first join; minutes in which their stays overlap count once."""
+    tokens = parts().guard.tokens
     begin = min([s.joined_at for s in stays if s.joined_at] + ([row.started_at] if row.started_at else []), default=now)
     end = max([row.ended_at or now, *(s.left_at for s in stays if s.left_at)])
     found = []
     for person_id, own in by_person(stays):
         spent = sum(((s.left_at or now) - s.counts_from for s in own if s.counts_from), timedelta())
         found.append(
-            Someone(
-                token=person_token(guard.tokens, row.account_id, row.meeting_id, person_id),
+            Person(
+                token=person_token(tokens, row.account_id, row.meeting_id, person_id),
                 name=_last([s.name for s in own]),
                 email=_last([s.email for s in own]),
                 role=_last([s.role for s in own]),
@@ -196,8 +191,3 @@ def _bar(stay: StayRow, begin: datetime, end: datetime) -> Bar:
 
 def _last(values: list[Any]) -> Any:
     return next((value for value in reversed(values) if value), None)
-
-
-def _database() -> Database:
-    database: Database = current_app.extensions["joinlog"]["database"]
-    return database

@@ -1,4 +1,4 @@
-"""The live page: what runs now, and the join log under it, newest first."""
+"""The live page: the instances that run now, and under them the join log, newest first."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, current_app, render_template, request
 from markupsafe import Markup
 
+from schema.log_kinds import LOG_KINDS
 from schema.store.database import Database
 from schema.store.join_log import Line
 from schema.store.live import (
@@ -20,21 +21,21 @@ from schema.store.live import (
     read_reviews,
     read_running,
 )
-from webhook.access import Guard, granted
+from webhook.access import granted
 from webhook.pages.curves import curve_through, peak_of, samples, spark_path
 from webhook.pages.filters import SEARCH_HEADER, Filters, read_filters, read_search
 from webhook.pages.formatting import iso
-from webhook.pages.fragments import Fragment, Fragments
+from webhook.pages.fragments import Fragment
 from webhook.pages.pagination import PAGE_LINES, Reader, read_cursor
-from webhook.pages.tail import LogTail
+from webhook.parts import parts
 from webhook.tokens import Role
 
-BURST_LINES_MAX = 40  # more than this at once cannot be read line by line
-BURST_LINES_SHOWN = 10  # of those the newest are shown, the others counted
+BURST_LINES_MAX = 40  # nobody can read more than this at once line by line
+BURST_LINES_SHOWN = 10  # then only the newest are shown, and the others counted
 PAGE_LINES_MAX = 500
 RUNNING_MAX = 12
 REVIEWS_MAX = 5
-PANEL_REST_SECONDS = 1.0
+PANEL_FRESH_SECONDS = 1.0
 SPARK_WIDTH, SPARK_HEIGHT = 240, 40
 HOUR = timedelta(hours=1)
 
@@ -54,9 +55,8 @@ class Card(NamedTuple):
 
 
 def reader_of(filters: Filters) -> Reader:
-    """The log as whoever looks may see it."""
-    parts = current_app.extensions["joinlog"]
-    return Reader(parts["database"], cast(Guard, parts["guard"]).tokens, granted().role, filters)
+    """A reader of the log that shows what the one who sent this request may see."""
+    return Reader(parts().database, parts().guard.tokens, granted().role, filters)
 
 
 def wanted_filters() -> Filters:
@@ -69,9 +69,7 @@ def wanted_filters() -> Filters:
 def live() -> str:
     """The page; a post carries the free text of browsers without JavaScript."""
     filters = wanted_filters()
-    cursor = cast(
-        LogTail, current_app.extensions["joinlog"]["tail"]
-    ).cursor()  # first: what comes now must not fall between
+    cursor = parts().tail.cursor()  # first, so that no line falls between it and the page
     before = request.args.get("before")
     page = reader_of(filters).page(read_cursor(before))
     return render_template(
@@ -88,7 +86,7 @@ def live() -> str:
 
 @blueprint.get("/lines")
 def lines() -> str:
-    """Older lines, as rows to put under those that are shown."""
+    """Older lines, as rows to append to those that are shown."""
     filters = wanted_filters()
     asked = request.args.get("limit", type=int) or PAGE_LINES
     page = reader_of(filters).page(read_cursor(request.args.get("before")), min(max(1, asked), PAGE_LINES_MAX))
@@ -96,16 +94,15 @@ def lines() -> str:
 
 
 @blueprint.get("/live")
-def news() -> Response:
-    """What a watching page does not have yet. 304 when there is nothing: no query then, but for the marker of commits.
+def new_lines() -> Response:
+    """What an open page does not show yet. 304 when that is nothing; then only the marker of commits was read.
 
-    JSON: `cursor` to ask with next; `lines` newest first, each its key and its row; `rest`, what is only counted;
-    `panel` when it changed; `is_whole` false when the page must load the log anew.
+    JSON: `cursor` for the next request; `lines` newest first, each with its key and its row; `rest`, a summary of the
+    lines that are left out; `panel` when it changed; `is_whole` false when the page has to load the log anew.
     """
     filters = wanted_filters()
     panel = panel_of(filters)
-    tail: LogTail = current_app.extensions["joinlog"]["tail"]
-    found = tail.since(request.args.get("after", ""))
+    found = parts().tail.since(request.args.get("after", ""))
     etag = f'"{found.cursor}.{panel.tag}"'
     headers = {"ETag": etag, "Cache-Control": "no-store"}
     if request.headers.get("If-None-Match") == etag and found.is_whole and not found.entries:
@@ -118,7 +115,7 @@ def news() -> Response:
         "is_whole": found.is_whole,
         "count": len(fitting),
         "lines": [[key_of(entry.line), row_of(entry.line)] for entry in shown],
-        "rest": rest_of([entry.line for entry in fitting[len(shown) :]]),
+        "rest": summarise([entry.line for entry in fitting[len(shown) :]]),
         "panel": panel.html if request.args.get("panel") != panel.tag else None,
         "panel_tag": panel.tag,
     }
@@ -126,17 +123,17 @@ def news() -> Response:
 
 
 def key_of(line: Line) -> str:
-    """What tells a row of the page from every other; also its cursor."""
+    """The key of a line on the page, and its cursor."""
     return f"{line.seq}~{line.line_id}"
 
 
 def row_of(line: Line) -> Markup:
-    """The row of a line, made once per role whatever the number of viewers."""
-    return cast(Rows, current_app.extensions["joinlog"]["rows"])(granted().role, line)
+    """The row of a line, rendered once per role for all viewers."""
+    return parts().rows(granted().role, line)
 
 
 def remembered_rows() -> Rows:
-    """Rows by role and line, the last ROWS_REMEMBERED_MAX that somebody looked at."""
+    """A function that renders rows and remembers the last ROWS_REMEMBERED_MAX of them, by role and line."""
 
     @lru_cache(ROWS_REMEMBERED_MAX)
     def row(_role: Role, line: Line) -> Markup:
@@ -145,13 +142,13 @@ def remembered_rows() -> Rows:
     return row
 
 
-def rest_of(rest: Sequence[Line]) -> dict[str, Any] | None:
-    """What is counted instead of shown: how many of which kind, and where to find them."""
+def summarise(rest: Sequence[Line]) -> dict[str, Any] | None:
+    """A summary of lines that are not shown: how many of which kind, by its label, and the cursor that finds them."""
     if not rest:
         return None
     newest = max(rest, key=lambda line: (line.seq, line.line_id))
     moments = [line.event_ts for line in rest if line.event_ts is not None]
-    counted = Counter(line.kind or "other" for line in rest)
+    counted = Counter(_label(line) for line in rest)
     return {
         "count": len(rest),
         "kinds": counted.most_common(),
@@ -161,12 +158,16 @@ def rest_of(rest: Sequence[Line]) -> dict[str, Any] | None:
     }
 
 
+def _label(line: Line) -> str:
+    kind = LOG_KINDS.get(line.kind or "")
+    return kind.label if kind else line.kind or "other"
+
+
 def panel_of(filters: Filters) -> Fragment:
-    """What runs now, made at most every PANEL_REST_SECONDS for all who look."""
-    parts = current_app.extensions["joinlog"]
-    fragments: Fragments = parts["fragments"]
+    """The instances that run now, rendered at most every PANEL_FRESH_SECONDS for all viewers."""
     meetings = filters.sought_meetings
-    return fragments.get(("panel", meetings), lambda: _render_panel(parts["database"], meetings), PANEL_REST_SECONDS)
+    database = parts().database
+    return parts().fragments.get(("panel", meetings), lambda: _render_panel(database, meetings), PANEL_FRESH_SECONDS)
 
 
 def _render_panel(database: Database, meetings: Sequence[int]) -> str:

@@ -1,13 +1,12 @@
-"""A meeting: its occurrences against its instances, and the links somebody has to decide."""
+"""A meeting: its occurrences with their instances, and the links that somebody has to decide."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, NamedTuple
 
-from flask import Blueprint, Response, abort, current_app, render_template, request
+from flask import Blueprint, Response, abort, render_template, request
 
-from schema.store.database import Database
 from schema.store.meetings import (
     InstanceRow,
     MeetingRow,
@@ -21,11 +20,11 @@ from schema.store.meetings import (
 )
 from webhook.access import granted, require_meeting
 from webhook.pages.formatting import fragment_answer, read_account
-from webhook.pages.fragments import Fragments
 from webhook.pages.parameters import read_moment
+from webhook.parts import parts
 
 MEETINGS_SHOWN = 50
-GRID_REST_SECONDS = 3.0  # its numbers are the dearest query of the pages
+GRID_FRESH_SECONDS = 3.0  # its numbers are the most expensive query of the pages
 
 blueprint = Blueprint("meeting", __name__)
 
@@ -38,7 +37,7 @@ class GridRow(NamedTuple):
 
 
 class Undecided(NamedTuple):
-    """An instance a person should decide about, with what is known."""
+    """An instance whose link a person should decide, with the evidence."""
 
     instance: InstanceRow
     evidence: dict[str, Any]
@@ -46,9 +45,9 @@ class Undecided(NamedTuple):
 
 @blueprint.get("/meetings")
 def meetings() -> str:
-    """Every meeting, the one something was heard of last first."""
+    """Every meeting, the one that changed last first."""
     before = read_moment(request.args.get("before"))
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         found = read_meetings(connection, before, MEETINGS_SHOWN + 1, granted().meeting_id)
     older = found[MEETINGS_SHOWN - 1].updated_at if len(found) > MEETINGS_SHOWN else None
     return render_template("meetings.html", meetings=found[:MEETINGS_SHOWN], older=older)
@@ -59,21 +58,21 @@ def meeting(account: str, meeting_id: int) -> str | Response:
     """One meeting."""
     require_meeting(meeting_id)
     account_id = read_account(account)
-    fragments: Fragments = current_app.extensions["joinlog"]["fragments"]
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         row = read_meeting(connection, account_id, meeting_id)
     if row is None:
         abort(404, "Joinlog has not heard of this meeting.")
-    role = granted().role
-    key = ("meeting", account_id, meeting_id, role)
-    part = fragments.get(key, lambda: _render(row, account_id, meeting_id), GRID_REST_SECONDS)
+    who = granted()
+    own_forms = who if who.decides else None  # a form carries the token of one session, and only operators have forms
+    key = ("meeting", account_id, meeting_id, who.role, own_forms)
+    part = parts().fragments.get(key, lambda: _render(row, account_id, meeting_id), GRID_FRESH_SECONDS)
     if "HX-Request" in request.headers:
         return fragment_answer(part)
     return render_template("meeting.html", meeting=row, part=part)
 
 
 def _render(row: MeetingRow, account_id: str, meeting_id: int) -> str:
-    with _database().read() as connection:
+    with parts().database.read() as connection:
         occurrences = read_occurrences(connection, account_id, meeting_id)
         instances = read_instances(connection, account_id, meeting_id)
         undecided = read_contradicted(connection, account_id, meeting_id)
@@ -115,8 +114,3 @@ def read_evidence(instance: InstanceRow) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _database() -> Database:
-    database: Database = current_app.extensions["joinlog"]["database"]
-    return database

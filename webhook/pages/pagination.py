@@ -1,4 +1,4 @@
-"""Older lines, page by page without an end: each page looks for at most SCAN_SECONDS_MAX."""
+"""Older lines, page by page: the search for a page ends after SCAN_SECONDS_MAX, and the next one goes on from there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Page(NamedTuple):
 
 
 class Reader:
-    """Reads the log for somebody: what they may see, of what they want to see."""
+    """Reads the log for somebody: the lines that fit the filters, as far as their role may see them."""
 
     def __init__(self, database: Database, tokens: Tokens, role: Role, filters: Filters) -> None:
         self._database = database

@@ -1,8 +1,8 @@
-"""The newest lines of the log, read once for everybody who watches.
+"""The newest lines of the log, read once for all open pages.
 
-One process keeps the last lines in memory. Whatever the number of viewers and of their filters, new lines are read at
-most every LOOK_SECONDS, and only when something was committed since. Each line gets a place in the order in which it
-came: that is what a page asks for next, so nothing is shown twice or left out, even when an old event is replayed.
+The web process keeps the last lines in memory. However many viewers and filters there are, new lines are read at most
+every LOOK_SECONDS, and only when something was committed since. Each line is numbered as it arrives, and a page asks
+for what came after the last number it has: nothing is shown twice or left out, even when an old event is replayed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BATCH_SECONDS_MAX_ALONE = 5  # SQLite has one writer, and a batch takes its time
 
 
 class Changes:
-    """Whether anything was committed, asked at most every LOOK_SECONDS. Safe to call from many threads."""
+    """Whether anything was committed, read at most every LOOK_SECONDS. Safe to call from many threads."""
 
     def __init__(self, marker: CommitMarker, now_seconds: Callable[[], float] = time.monotonic) -> None:
         self._marker = marker
@@ -47,14 +47,14 @@ class Changes:
 
 
 class Entry(NamedTuple):
-    """A line, and its place in order of arrival."""
+    """A line, and its number in order of arrival."""
 
     place: int
     line: Line
 
 
 class News(NamedTuple):
-    """What came after a place, newest first. `is_whole` is False when the tail does not reach back so far."""
+    """What came after a cursor, newest first. `is_whole` is False when memory does not reach back so far."""
 
     cursor: str
     entries: list[Entry]
@@ -71,7 +71,9 @@ class LogTail:
         self._database = database
         self._changes = changes
         self._lines_max = lines_max
-        self._reach = timedelta(seconds=BATCH_SECONDS_MAX if database.is_postgres else BATCH_SECONDS_MAX_ALONE)
+        self._reach = timedelta(
+            seconds=BATCH_SECONDS_MAX_ALONE if database.dialect.has_one_writer else BATCH_SECONDS_MAX
+        )
         self._lock = threading.Lock()
         self._marker: str | None = None
         self._seen: dict[datetime, int] = {}
@@ -79,7 +81,7 @@ class LogTail:
         self._forget("")
 
     def cursor(self) -> str:
-        """The place after the newest line; lines that come later are news to whoever holds it."""
+        """The cursor after the newest line: `since` returns what arrives later."""
         self._look()
         return f"{self._epoch}.{self._place}"
 
@@ -100,7 +102,7 @@ class LogTail:
             return News(now, newer, is_whole=True)
 
     def _look(self) -> None:
-        """Take in what was committed since."""
+        """Read what was committed since the last look."""
         marker = self._changes.marker()
         if marker == self._marker:
             return
@@ -120,7 +122,7 @@ class LogTail:
             self._marker = marker
 
     def _append(self, lines: list[Line]) -> None:
-        """Take these in, but for those of a batch that was seen in part: two workers may share a microsecond."""
+        """Append these, without those known already: two workers may commit batches of the same microsecond."""
         in_part = self._seen.keys() & {line.updated_at for line in lines}
         known = {(e.line.account_id, e.line.line_id) for e in self._entries if e.line.updated_at in in_part}
         for line in reversed(lines):

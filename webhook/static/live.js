@@ -16,7 +16,6 @@
   const newsButton = $("#news");
   const pauseButton = $("#pause");
   const search = $("#search");
-  const words = { joined: "joined", left: "left" };
 
   let cursor = log.dataset.cursor;
   let panelTag = panel.dataset.tag;
@@ -51,7 +50,7 @@
     row.dataset.before = rest.before;
     const cell = row.insertCell();
     cell.colSpan = 6;
-    const kinds = rest.kinds.map(([kind, count]) => `${count} ${words[kind] || kind}`).join(", ");
+    const kinds = rest.kinds.map(([kind, count]) => `${count} ${kind}`).join(", ");
     const times = rest.from ? `${format("time", new Date(rest.from))}–${format("time", new Date(rest.to))}` : "";
     const button = document.createElement("button");
     button.type = "button";

@@ -1,8 +1,9 @@
 """Which occurrence was this instance? Decided from what was observed, with the reason. Pure.
 
 Zoom's live events do not say it, an occurrence_id is not a time, and hosts start early, drop, rehearse and move dates.
-So evidence is weighed in a fixed order of authority: an operator's word, Zoom's word, there being only one possibility,
-the people whose registration names particular occurrences, and the schedule as it stood when the instance started.
+So evidence is weighed in a fixed order of authority: what an operator decided, what Zoom states, there being only one
+possibility, the people whose registration names particular occurrences, and the schedule as it stood when the instance
+started.
 Same input, same decision, whatever order the input came in.
 """
 
@@ -15,19 +16,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
-from schema.states import LinkState
+from schema.rows import LinkStatement, ScheduleStatement
+from schema.states import LINKED, LinkState
 from workers.core.schedule import (
     AVAILABLE,
     NO_SCHEDULE_TYPES,
     SINGLE_SESSION_TYPES,
     Planned,
-    Statement,
     schedule_at,
 )
 
 EARLY_MAX = timedelta(minutes=60)  # a host opens the room this long before the planned start
 CLOSE = timedelta(minutes=15)  # near enough to the planned start to prefer it to an occurrence further away
-RESTART_MAX = timedelta(minutes=30)  # a running this soon after another one ended may be the same occurrence, restarted
+RESTART_MAX = timedelta(minutes=30)  # an instance this soon after another one may be the same occurrence, restarted
 RESTART_AFTER_END_MAX = timedelta(minutes=10)  # this soon, once the planned end has passed
 LATE_MAX = timedelta(minutes=60)  # and not later than this after the planned end
 ENDED_BEFORE_MAX = timedelta(minutes=5)  # an instance over this long before the planned start was a try-out
@@ -51,8 +52,8 @@ CANDIDATES_SHOWN_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
-class RanInstance:
-    """One running, as far as linking needs it. `ended_at` is None while it runs."""
+class ObservedInstance:
+    """One instance, as far as linking needs it. `ended_at` is None while it runs."""
 
     uuid: str
     started_at: datetime
@@ -60,16 +61,6 @@ class RanInstance:
     is_practice: bool = False
     type: int | None = None
     duration_minutes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """What an operator or Zoom said: the occurrence, and who said it when and why."""
-
-    occurrence_id: str
-    stated_at: datetime
-    stated_by: str | None = None
-    because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +85,16 @@ NOBODY = Seen()
 
 @dataclass(frozen=True, slots=True)
 class MeetingFacts:
-    """What linking knows of the meeting itself; `statements` in order of time, as `read_statements` returns them.
+    """What linking knows of the meeting itself; `statements` in order of time, as `in_order` returns them.
 
-    `instances` are its runnings about the same time, the one to decide among them or not.
+    `instances` are those of the meeting about the same time, the one to decide among them or not.
     """
 
     type: int | None = None
     duration_minutes: int | None = None
     registration_type: int | None = None
-    statements: Sequence[Statement] = ()
-    instances: Sequence[RanInstance] = ()
+    statements: Sequence[ScheduleStatement] = ()
+    instances: Sequence[ObservedInstance] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +105,17 @@ class Decision:
     state: LinkState
     evidence: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if (self.occurrence_id is not None) is not (self.state in LINKED):
+            raise ValueError(f"a link that is {self.state} with occurrence {self.occurrence_id}")
+
 
 def link_instances(
-    instances: Iterable[RanInstance],
+    instances: Iterable[ObservedInstance],
     meeting: MeetingFacts,
     seen: Mapping[str, Seen],
-    operator: Mapping[str, Word],
-    zoom: Mapping[str, Word],
+    operator: Mapping[str, LinkStatement],
+    zoom: Mapping[str, LinkStatement],
 ) -> dict[str, Decision]:
     """Decide, for each instance of a meeting, which occurrence it was, or why that cannot be said; by uuid."""
     return {
@@ -132,11 +127,11 @@ def link_instances(
 
 
 def decide(
-    instance: RanInstance,
+    instance: ObservedInstance,
     meeting: MeetingFacts,
     seen: Seen = NOBODY,
-    operator: Word | None = None,
-    zoom: Word | None = None,
+    operator: LinkStatement | None = None,
+    zoom: LinkStatement | None = None,
 ) -> Decision:
     """Decide one instance, by the first evidence that is enough."""
     if operator is not None:
@@ -164,8 +159,8 @@ def decide(
 # --- meetings with one session ----------------------------------------------------------------------------------
 
 
-def _decide_single(instance: RanInstance, meeting: MeetingFacts) -> Decision:
-    """There is one session, unless the running was plainly not at its time: a try-out, or another day's use."""
+def _decide_single(instance: ObservedInstance, meeting: MeetingFacts) -> Decision:
+    """There is one session, unless the instance was plainly not at its time: a try-out, or another day's use."""
     planned = known_schedule(meeting.statements, instance.started_at).get(SINGLE_OCCURRENCE)
     evidence: dict[str, Any] = {"rule": "only", "reason": "the meeting has a single session"}
     if planned is None or planned.scheduled_start is None:
@@ -186,7 +181,7 @@ def _decide_single(instance: RanInstance, meeting: MeetingFacts) -> Decision:
 # --- series with a fixed schedule -------------------------------------------------------------------------------
 
 
-def _decide_by_observation(instance: RanInstance, meeting: MeetingFacts, seen: Seen) -> Decision:
+def _decide_by_observation(instance: ObservedInstance, meeting: MeetingFacts, seen: Seen) -> Decision:
     instance = _bounded(instance, meeting)
     windows = _windows(instance, meeting)
     voters = telling_voters(
@@ -217,7 +212,7 @@ def _decide_by_observation(instance: RanInstance, meeting: MeetingFacts, seen: S
     return Decision(None, LinkState.AMBIGUOUS if due else LinkState.UNSCHEDULED, evidence)
 
 
-def _bounded(instance: RanInstance, meeting: MeetingFacts) -> RanInstance:
+def _bounded(instance: ObservedInstance, meeting: MeetingFacts) -> ObservedInstance:
     """The instance, ended by the start of the next one where its own end was never reported: no room runs twice."""
     if instance.ended_at is not None:
         return instance
@@ -229,7 +224,7 @@ def _bounded(instance: RanInstance, meeting: MeetingFacts) -> RanInstance:
     return replace(instance, ended_at=min(later)) if later else instance
 
 
-def _windows(instance: RanInstance, meeting: MeetingFacts) -> list[_Window]:
+def _windows(instance: ObservedInstance, meeting: MeetingFacts) -> list[_Window]:
     """The planned times of what was planned when the instance started."""
     planned = known_schedule(meeting.statements, instance.started_at)
     return [
@@ -241,7 +236,7 @@ def _windows(instance: RanInstance, meeting: MeetingFacts) -> list[_Window]:
     ]
 
 
-def known_schedule(statements: Sequence[Statement], moment: datetime) -> dict[str, Planned]:
+def known_schedule(statements: Sequence[ScheduleStatement], moment: datetime) -> dict[str, Planned]:
     """The schedule as it stood at `moment`, as far as it is known by now.
 
     Until Zoom has stated a whole list, dates that become known later are taken to have been planned all along: a
@@ -338,7 +333,7 @@ def _could_choose(voter: Voter, known_since: datetime | None) -> bool:
 
 
 def due_by_schedule(
-    instance: RanInstance, meeting: MeetingFacts, windows: Sequence[_Window], seen: Seen = NOBODY
+    instance: ObservedInstance, meeting: MeetingFacts, windows: Sequence[_Window], seen: Seen = NOBODY
 ) -> tuple[list[str], str]:
     """The occurrences the schedule allows for, and the reason in words."""
     if not windows:
@@ -355,20 +350,20 @@ def due_by_schedule(
     return _choose(instance, meeting, opened)
 
 
-def _was_over_before(instance: RanInstance, window: _Window, seen: Seen) -> bool:
-    """A running that was over before the planned start was a try-out, unless registrants were in it already."""
+def _was_over_before(instance: ObservedInstance, window: _Window, seen: Seen) -> bool:
+    """An instance that was over before the planned start was a try-out, unless registrants were in it already."""
     allowed = ENDED_BEFORE_WITH_PEOPLE_MAX if seen.registrants else ENDED_BEFORE_MAX
     return instance.ended_at is not None and instance.ended_at < window.start - allowed
 
 
 def _due_though_none_was(
-    instance: RanInstance, meeting: MeetingFacts, windows: Sequence[_Window], seen: Seen
+    instance: ObservedInstance, meeting: MeetingFacts, windows: Sequence[_Window], seen: Seen
 ) -> tuple[list[str], str]:
     """It began outside every window: long before one and ran through it, as a restart, or late, with its people."""
     ran_through = [window for window in windows if window.overlap(instance) * 2 >= window.length]
     if len(ran_through) == 1:
         return [ran_through[0].occurrence_id], "it began long before, and ran through its time"
-    before = _running_before(instance, meeting)
+    before = _instance_before(instance, meeting)
     if before is not None and before.ended_at is not None:
         gap = instance.started_at - before.ended_at
         due, _ = due_by_schedule(before, meeting, windows)
@@ -387,7 +382,7 @@ def _due_though_none_was(
     return [], "none was due when it started"
 
 
-def _had_been_held_to_its_end(instance: RanInstance, meeting: MeetingFacts, window: _Window) -> bool:
+def _had_been_held_to_its_end(instance: ObservedInstance, meeting: MeetingFacts, window: _Window) -> bool:
     """Whether another instance ran through half of it and ended about its planned end, before this one began."""
     return any(
         other.ended_at is not None
@@ -398,7 +393,7 @@ def _had_been_held_to_its_end(instance: RanInstance, meeting: MeetingFacts, wind
     )
 
 
-def _running_before(instance: RanInstance, meeting: MeetingFacts) -> RanInstance | None:
+def _instance_before(instance: ObservedInstance, meeting: MeetingFacts) -> ObservedInstance | None:
     """The instance of the meeting that ended last before this one began, if that was shortly before."""
     earlier = [
         (other.ended_at, other.started_at, other)
@@ -413,7 +408,7 @@ def _running_before(instance: RanInstance, meeting: MeetingFacts) -> RanInstance
 
 
 def _checked_by_overlap(
-    instance: RanInstance, meeting: MeetingFacts, only: _Window, windows: Sequence[_Window]
+    instance: ObservedInstance, meeting: MeetingFacts, only: _Window, windows: Sequence[_Window]
 ) -> tuple[list[str], str]:
     """One was due when it started; unless it then ran through the time of another one rather than through this."""
     others = [
@@ -432,9 +427,9 @@ def _checked_by_overlap(
     return [only.occurrence_id], "exactly one was due when it started"
 
 
-def _choose(instance: RanInstance, meeting: MeetingFacts, opened: Sequence[_Window]) -> tuple[list[str], str]:
-    """Several were due. A running just before tells a restart; else the nearness of the start and the time it ran."""
-    before = _running_before(instance, meeting)
+def _choose(instance: ObservedInstance, meeting: MeetingFacts, opened: Sequence[_Window]) -> tuple[list[str], str]:
+    """Several were due. An instance just before tells a restart; else the nearness of the start and the time it ran."""
+    before = _instance_before(instance, meeting)
     if before is not None:
         due, _ = due_by_schedule(before, meeting, opened)
         dropped = [w for w in opened if due == [w.occurrence_id] and _was_dropped(before, w)]
@@ -458,15 +453,15 @@ def _choose(instance: RanInstance, meeting: MeetingFacts, opened: Sequence[_Wind
     return ids, "several were due when it started"
 
 
-def _was_dropped(before: RanInstance, window: _Window) -> bool:
+def _was_dropped(before: ObservedInstance, window: _Window) -> bool:
     """Whether an instance of an occurrence ended well before its planned end."""
     return before.ended_at is not None and before.ended_at < window.end - CLOSE
 
 
 def _in_reach(
-    instance: RanInstance, meeting: MeetingFacts, windows: Sequence[_Window], voters: Sequence[Voter]
+    instance: ObservedInstance, meeting: MeetingFacts, windows: Sequence[_Window], voters: Sequence[Voter]
 ) -> set[str]:
-    """What people alone can show: a host hours late is believable, another day hardly, a room closed before is not."""
+    """The occurrences that registrants alone may point to: a host may be hours late, rarely a day."""
     if not windows:
         return set(count_votes(voters))  # where no schedule is known at all, people are all there is
     reached = {
@@ -480,7 +475,7 @@ def _in_reach(
 
 
 def _moved_informally(
-    instance: RanInstance, meeting: MeetingFacts, windows: Sequence[_Window], voters: Sequence[Voter]
+    instance: ObservedInstance, meeting: MeetingFacts, windows: Sequence[_Window], voters: Sequence[Voter]
 ) -> set[str]:
     """The occurrence that was not held in its time, and whose people, nearly all of several, came days later."""
     votes = count_votes(voters)
@@ -494,7 +489,7 @@ def _moved_informally(
     }
 
 
-def _was_held(window: _Window, instance: RanInstance, meeting: MeetingFacts) -> bool:
+def _was_held(window: _Window, instance: ObservedInstance, meeting: MeetingFacts) -> bool:
     """Whether another instance ran through half of an occurrence's planned time."""
     return any(
         2 * window.overlap(other) >= window.length
@@ -504,7 +499,7 @@ def _was_held(window: _Window, instance: RanInstance, meeting: MeetingFacts) -> 
 
 
 def _candidates(
-    instance: RanInstance, windows: Sequence[_Window], due: Sequence[str], votes: Counter[str]
+    instance: ObservedInstance, windows: Sequence[_Window], due: Sequence[str], votes: Counter[str]
 ) -> list[dict[str, Any]]:
     """The occurrences an operator would choose from: those due, those voted for, and the nearest."""
     ranked = sorted(
@@ -524,7 +519,7 @@ def _candidates(
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The planned time of an occurrence, and how a running lies to it."""
+    """The planned time of an occurrence, and how an instance lies to it."""
 
     occurrence_id: str
     start: datetime
@@ -532,7 +527,7 @@ class _Window:
     known_since: datetime | None = None
 
     @classmethod
-    def of(cls, planned: Planned, instance: RanInstance, meeting: MeetingFacts) -> _Window:
+    def of(cls, planned: Planned, instance: ObservedInstance, meeting: MeetingFacts) -> _Window:
         assert planned.scheduled_start is not None
         minutes = (
             planned.duration_minutes
@@ -553,13 +548,13 @@ class _Window:
     def is_close_at(self, moment: datetime) -> bool:
         return self.start - CLOSE <= moment < self.end
 
-    def overlap(self, instance: RanInstance) -> timedelta:
+    def overlap(self, instance: ObservedInstance) -> timedelta:
         end = instance.ended_at
         if end is None:
             return timedelta(0)
         return max(timedelta(0), min(end, self.end) - max(instance.started_at, self.start))
 
-    def shown(self, instance: RanInstance, votes: Counter[str]) -> dict[str, Any]:
+    def shown(self, instance: ObservedInstance, votes: Counter[str]) -> dict[str, Any]:
         return {
             "occurrence_id": self.occurrence_id,
             "scheduled_start": self.start.isoformat().replace("+00:00", "Z"),
@@ -569,11 +564,11 @@ class _Window:
         }
 
 
-def _shown(word: Word) -> dict[str, Any]:
+def _shown(statement: LinkStatement) -> dict[str, Any]:
     shown: dict[str, Any] = {
-        "occurrence_id": word.occurrence_id,
-        "stated_at": word.stated_at.isoformat().replace("+00:00", "Z"),
+        "occurrence_id": statement.occurrence_id,
+        "stated_at": statement.stated_at.isoformat().replace("+00:00", "Z") if statement.stated_at else None,
     }
-    if word.stated_by is not None:
-        shown |= {"by": word.stated_by, "because": word.because}
+    if statement.stated_by is not None:
+        shown |= {"by": statement.stated_by, "because": statement.because}
     return shown

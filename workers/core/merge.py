@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-Row = dict[str, Any]
-Key = tuple[Any, ...]
+from schema.rows import KEY_COLUMNS, ROW_TYPES, Key, Row
 
 
 class Fact(NamedTuple):
@@ -40,6 +39,8 @@ CLEARED = Cleared()
 MENTION_MS = 0
 
 Combine = Callable[[Any, Any], Any]
+Draft = dict[str, Any]
+"""A row while facts are merged into it: column -> value, with its stamps in a dict that may be changed."""
 
 
 def earliest(known: Any, stated: Any) -> Any:
@@ -57,17 +58,9 @@ def all_true(known: bool, stated: bool) -> bool:
     return known and stated
 
 
-def union(known: str, stated: str) -> str:
-    """Two JSON lists as one sorted list without repeats."""
-    if known == stated:
-        return known
-    items = {msgspec.json.encode(item): item for item in (*msgspec.json.decode(known), *msgspec.json.decode(stated))}
-    return as_union(*items.values())
-
-
-def as_union(*items: Any) -> str:
-    """Items as the JSON list that `union` combines."""
-    return msgspec.json.encode(sorted(items)).decode()
+def union(known: tuple[Any, ...], stated: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Both collections as one sorted tuple without repeats."""
+    return known if known == stated else tuple(sorted({*known, *stated}))
 
 
 NEWEST = None  # by event_ts, then by value; needs the row's stamps
@@ -108,98 +101,82 @@ RULES: Mapping[str, Mapping[str, Combine | None]] = {
 }  # fmt: skip
 """The rule of every column that facts state. Columns of these tables that are missing here follow from others."""
 
-
-KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "meeting": ("account_id", "meeting_id"),
-    "occurrence_history": ("account_id", "meeting_id", "occurrence_id", "statement_id"),
-    "instance": ("account_id", "uuid"),
-    "registrant": ("account_id", "meeting_id", "registrant_id"),
-    "connection": ("account_id", "uuid", "connection_id"),
-    "link_statement": ("account_id", "uuid", "source"),
-    "join_log": ("account_id", "line_id"),
-    "account_departure": ("account_id",),
-}
+NEVER_KNOWN = "join_log"
+"""Its rows are each stated by one event alone: there is nothing to merge with, so nothing is read."""
 
 
-def merge_fact(table: str, row: Row, values: Mapping[str, Any], stated_ms: int) -> Row:
-    """Change a row by a fact, and return it.
-
-    A row in memory carries its stamps decoded, under `stamps`: column -> ms at which Zoom stated its value.
-    """
-    rules, stamps = RULES[table], row["stamps"]
+def merge_fact(table: str, draft: Draft, values: Mapping[str, Any], stated_ms: int) -> None:
+    """Change a draft by what a fact states."""
+    rules, stamps = RULES[table], draft.get("stamps")
     for column, stated in values.items():
         if stated is None:
             continue
         combine = rules[column]
-        current = row.get(column)
+        current = draft.get(column)
         if combine is not NEWEST:
             if current is None:
-                row[column] = stated
+                draft[column] = stated
             elif current != stated:
-                row[column] = combine(current, stated)
+                draft[column] = combine(current, stated)
             continue
+        assert stamps is not None
         value, known_ms = None if stated is CLEARED else stated, stamps.get(column)
         if known_ms is None or stated_ms > known_ms:
-            row[column], stamps[column] = value, stated_ms
+            draft[column], stamps[column] = value, stated_ms
         elif stated_ms == known_ms and value is not None and (current is None or value > current):
-            row[column] = value
-    return row
+            draft[column] = value
 
 
-def merge_facts(facts: Sequence[Fact], known: Mapping[str, Mapping[Key, Row]]) -> dict[str, dict[Key, Row]]:
+def merge_facts(facts: Sequence[Fact], known: Mapping[str, Mapping[Key, Row]]) -> dict[str, dict[Key, Any]]:
     """Combine the facts of a batch with the rows that exist; returns the rows touched, by table and key.
 
     Rows of `known` are not changed. `facts` is a sequence, for facts are told apart by the values they hold.
     """
-    merged: dict[str, dict[Key, Row]] = {}
-    for fact in _said_once(facts):
-        rows = merged.setdefault(fact.table, {})
-        row = rows.get(fact.key)
-        if row is None and (existing := known.get(fact.table, {}).get(fact.key)) is not None:
-            row = copy_row(existing)
-        if row is None:
-            row = dict(zip(KEY_COLUMNS[fact.table], fact.key, strict=True)) | {"stamps": {}}
-        rows[fact.key] = merge_fact(fact.table, row, fact.values, fact.stated_ms)
-    return merged
+    drafts: dict[str, dict[Key, Draft]] = {}
+    for fact in _without_repeats(facts):
+        rows = drafts.setdefault(fact.table, {})
+        draft = rows.get(fact.key)
+        if draft is not None:
+            merge_fact(fact.table, draft, fact.values, fact.stated_ms)
+        elif (existing := known.get(fact.table, {}).get(fact.key)) is not None:
+            draft = rows[fact.key] = msgspec.structs.asdict(existing)
+            if fact.table in STAMPED_TABLES:
+                draft["stamps"] = dict(draft["stamps"])
+            merge_fact(fact.table, draft, fact.values, fact.stated_ms)
+        else:
+            rows[fact.key] = _first_draft(fact)
+    return {table: {key: ROW_TYPES[table](**draft) for key, draft in rows.items()} for table, rows in drafts.items()}
 
 
-def _said_once(facts: Sequence[Fact]) -> Iterable[Fact]:
-    """Facts that repeat the very same words of the same row, once: ten thousand people mention the same meeting.
+def _first_draft(fact: Fact) -> Draft:
+    """A row of which nothing was known: what one fact states, which is what merging it into an empty row gives."""
+    rules, stated_ms = RULES[fact.table], fact.stated_ms
+    draft: Draft = dict(zip(KEY_COLUMNS[fact.table], fact.key, strict=True))
+    stamps: dict[str, int] = {}
+    for column, stated in fact.values.items():
+        if stated is not None:
+            draft[column] = stated
+            if rules[column] is NEWEST:
+                stamps[column] = stated_ms
+                if stated is CLEARED:
+                    draft[column] = None
+    if fact.table in STAMPED_TABLES:
+        draft["stamps"] = stamps
+    return draft
 
-    Of these the latest counts: every rule but "newest" ignores when they were said.
+
+STAMPED_TABLES = frozenset(table for table, rules in RULES.items() if NEWEST in rules.values())
+
+
+def _without_repeats(facts: Sequence[Fact]) -> Iterable[Fact]:
+    """Facts that hold the very same values of the same row, once: ten thousand people mention the same meeting.
+
+    Of these the latest counts: every rule but "newest" ignores when a fact was stated.
     """
-    said: dict[tuple[str, Key, int], Fact] = {}
+    stated: dict[tuple[str, Key, int], Fact] = {}
     for fact in facts:
-        words = (fact.table, fact.key, id(fact.values))
-        before = said.get(words)
+        same = (fact.table, fact.key, id(fact.values))
+        before = stated.get(same)
         if before is None or fact.stated_ms > before.stated_ms:
-            said[words] = fact
-    return said.values()
-
-
-def copy_row(row: Row) -> Row:
-    """A copy whose stamps can be changed without changing the original's."""
-    return row | {"stamps": dict(row["stamps"])}
-
-
-def encode_stamps(row: Row) -> str | None:
-    """Stamps as kept: one number when every value the row has was stated at the same time, else a JSON object."""
-    stamps = row.get("stamps")
-    if not stamps:
-        return None
-    times = set(stamps.values())
-    if len(times) == 1 and all(row.get(column) is not None for column in stamps):
-        return str(times.pop())
-    return msgspec.json.encode(stamps, order="sorted").decode()
-
-
-def decode_stamps(table: str, row: Row) -> dict[str, int]:
-    """Read what `encode_stamps` wrote."""
-    kept = row.get("stamps")
-    if not kept:
-        return {}
-    stamps = msgspec.json.decode(kept)
-    if isinstance(stamps, int):
-        rules = RULES[table]
-        return {column: stamps for column, rule in rules.items() if rule is NEWEST and row.get(column) is not None}
-    return dict(stamps)
+            stated[same] = fact
+    return stated.values()

@@ -1,7 +1,7 @@
 """What each event says, as facts about rows. Pure: one function per kind of event, one table that names them all.
 
-A new event type is one function (or one row here), one file in tests/payloads, one line in README.md and, when the
-columns are new, one rule in `workers.core.merge`; a test fails when one of them is missing.
+A new event type is one function (or one row here), one file in tests/payloads, one row in docs/reference/events.md and,
+when the columns are new, one rule in `workers.core.merge`; a test fails when one of them is missing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from schema.log_kinds import LogKind
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
+from schema.rows import Leave, StatusEntry
 from schema.zoom.payloads import (
     Number,
     ObjectPart,
@@ -30,7 +32,7 @@ from schema.zoom.payloads import (
     read_whole_number,
     to_milliseconds,
 )
-from workers.core.merge import CLEARED, MENTION_MS, Fact, as_union
+from workers.core.merge import CLEARED, MENTION_MS, Fact
 
 MENTIONS_REMEMBERED_MAX = 1024
 
@@ -86,7 +88,7 @@ def meeting_created(event: Event) -> Facts:
     yield _meeting(event, event.at_ms, kind=event.kind)
     yield from _listed(event, event.at_ms, event.zoom_object.occurrences)
     yield from _single_session(event, event.at_ms)
-    yield _line(event, "scheduled")
+    yield _line(event, LogKind.SCHEDULED)
 
 
 def meeting_updated(event: Event) -> Facts:
@@ -104,7 +106,7 @@ def meeting_updated(event: Event) -> Facts:
         yield from _changed(event, at_ms, occurrences, old)
         if not is_of_one_date:
             yield from _single_session(event, at_ms)
-    yield _line(event, "rescheduled")
+    yield _line(event, LogKind.RESCHEDULED)
 
 
 def meeting_deleted(event: Event) -> Facts:
@@ -114,7 +116,7 @@ def meeting_deleted(event: Event) -> Facts:
     else:
         yield _meeting(event, event.at_ms, kind=event.kind, deleted_at=event.at)
         yield _statement(event, event.at_ms, "deleted", EVERY_OCCURRENCE)
-    yield _line(event, "deleted")
+    yield _line(event, LogKind.DELETED)
 
 
 def meeting_recovered(event: Event) -> Facts:
@@ -124,19 +126,19 @@ def meeting_recovered(event: Event) -> Facts:
     else:
         yield _meeting(event, event.at_ms, kind=event.kind, deleted_at=CLEARED)
         yield _statement(event, event.at_ms, "recovered", EVERY_OCCURRENCE)
-    yield _line(event, "recovered")
+    yield _line(event, LogKind.RECOVERED)
 
 
 def converted_to_meeting(event: Event) -> Facts:
     """The id stays, kind and type change."""
     yield _meeting(event, event.at_ms, kind="meeting")
-    yield _line(event, "converted", detail="to a meeting")
+    yield _line(event, LogKind.CONVERTED, detail="to a meeting")
 
 
 def converted_to_webinar(event: Event) -> Facts:
     """The id stays, kind and type change."""
     yield _meeting(event, event.at_ms, kind="webinar")
-    yield _line(event, "converted", detail="to a webinar")
+    yield _line(event, LogKind.CONVERTED, detail="to a webinar")
 
 
 # --- who signed up ----------------------------------------------------------------------------------------------
@@ -145,22 +147,22 @@ def converted_to_webinar(event: Event) -> Facts:
 def registration_created(event: Event) -> Facts:
     """Somebody signed up; `status` says whether a host has yet to approve."""
     status = (event.zoom_object.registrant or RegistrantPart()).status
-    yield from _registration(event, "pending" if status == "pending" else "approved", "registered")
+    yield from _registration(event, "pending" if status == "pending" else "approved", LogKind.REGISTERED)
 
 
 def registration_approved(event: Event) -> Facts:
     """A host let them in."""
-    yield from _registration(event, "approved", "approved")
+    yield from _registration(event, "approved", LogKind.APPROVED)
 
 
 def registration_denied(event: Event) -> Facts:
     """A host did not let them in."""
-    yield from _registration(event, "denied", "denied")
+    yield from _registration(event, "denied", LogKind.DENIED)
 
 
 def registration_cancelled(event: Event) -> Facts:
     """For the dates it names, or for all."""
-    yield from _registration(event, "cancelled", "cancelled")
+    yield from _registration(event, "cancelled", LogKind.CANCELLED)
 
 
 # --- what ran ---------------------------------------------------------------------------------------------------
@@ -174,7 +176,7 @@ def instance_started(event: Event) -> Facts:
     yield _live_meeting(event, event.at_ms)
     yield from _instance(event, observed_start=event.at, first_seen_at=event.at)
     yield from _stated_link(event)
-    yield _line(event, "started", uuid=event.uuid)
+    yield _line(event, LogKind.STARTED, uuid=event.uuid)
 
 
 def instance_ended(event: Event) -> Facts:
@@ -185,7 +187,7 @@ def instance_ended(event: Event) -> Facts:
         event, first_seen_at=ended_at, ended_at=ended_at, is_practice=bool(event.zoom_object.practice_session)
     )
     yield from _stated_link(event)
-    yield _line(event, "ended", uuid=event.uuid)
+    yield _line(event, LogKind.ENDED, uuid=event.uuid)
 
 
 # --- who came ---------------------------------------------------------------------------------------------------
@@ -195,8 +197,7 @@ def participant_joined(event: Event) -> Facts:
     """One connection came."""
     participant = _participant(event)
     joined_at = read_moment(participant.join_time) or event.at
-    yield from _presence(event, joined_at, joins=as_union(to_milliseconds(joined_at)))
-    yield _participant_line(event, "joined")
+    return _presence(event, participant, LogKind.JOINED, joined_at, {"joins": (to_milliseconds(joined_at),)})
 
 
 def participant_left(event: Event) -> Facts:
@@ -204,23 +205,22 @@ def participant_left(event: Event) -> Facts:
     participant = _participant(event)
     left_at = read_moment(participant.leave_time) or event.at
     reason = read_leave_reason(participant.leave_reason, participant.user_name)
-    yield from _presence(event, left_at, leaves=as_union([to_milliseconds(left_at), reason or ""]))
-    yield _participant_line(event, "left", detail=reason)
+    leaves = (Leave(to_milliseconds(left_at), reason or ""),)
+    return _presence(event, participant, LogKind.LEFT, left_at, {"leaves": leaves}, reason)
 
 
 def participant_bound(event: Event) -> Facts:
     """A telephone turned out to be the same person as another connection."""
     participant = _participant(event)
     other = read_text(participant.bind_user_id) or read_text(participant.bind_participant_uuid)
-    yield from _presence(event, event.at, bound_to=other)
-    yield _participant_line(event, "bound")
+    return _presence(event, participant, LogKind.BOUND, event.at, {"bound_to": other})
 
 
 def participant_role_changed(event: Event) -> Facts:
     """Somebody became host, co-host or attendee."""
-    role = read_text(_participant(event).new_role)
-    yield from _presence(event, event.at, role=role)
-    yield _participant_line(event, "role", detail=role)
+    participant = _participant(event)
+    role = read_text(participant.new_role)
+    return _presence(event, participant, LogKind.ROLE, event.at, {"role": role}, role)
 
 
 # --- the account, and Joinlog's own events ----------------------------------------------------------------------
@@ -394,7 +394,7 @@ def _statement(
     return Fact("occurrence_history", key, values, at_ms)
 
 
-def _registration(event: Event, status: str, kind: str) -> Facts:
+def _registration(event: Event, status: str, kind: LogKind) -> Facts:
     told = event.zoom_object
     registrant = told.registrant
     if registrant is None:
@@ -410,8 +410,8 @@ def _registration(event: Event, status: str, kind: str) -> Facts:
         "first_name": read_text(registrant.first_name),
         "last_name": read_text(registrant.last_name),
         "custom_questions": json.dumps(questions, ensure_ascii=False) if questions else None,
-        "registered_at": event.at if kind == "registered" else None,
-        "history": as_union([event.at_ms, status, occurrence_ids or [EVERY_OCCURRENCE]]),
+        "registered_at": event.at if kind is LogKind.REGISTERED else None,
+        "history": (StatusEntry(event.at_ms, status, tuple(occurrence_ids) or (EVERY_OCCURRENCE,)),),
     }
     yield _meeting(event, MENTION_MS, kind=event.kind)
     yield Fact("registrant", (event.account_id, event.meeting_id, registrant_id), values, event.at_ms)
@@ -511,49 +511,61 @@ def _connection_id(participant: ParticipantPart) -> str:
     return connection_id
 
 
-def _presence(event: Event, seen_at: datetime, **values: Any) -> Facts:
-    """One connection to one instance; a breakout room's connection belongs to the one in the main room."""
-    participant = _participant(event)
-    meeting_id = read_whole_number(event.zoom_object.id)
+def _presence(
+    event: Event,
+    participant: ParticipantPart,
+    kind: LogKind,
+    seen_at: datetime,
+    more: Mapping[str, Any],
+    detail: str | None = None,
+) -> Facts:
+    """One connection to one instance, and its line; a breakout room's connection belongs to the one in the main room.
+
+    Nine of ten events are of this kind, so what they share is read once.
+    """
+    told, uuid, connection_id = event.zoom_object, event.uuid, _connection_id(participant)
+    meeting_id, registrant_id = read_whole_number(told.id), read_text(participant.registrant_id)
+    email, name = read_email(participant.email), read_text(participant.user_name)
     values = {
         "meeting_id": meeting_id,
         "participant_uuid": read_text(participant.participant_uuid),
-        "registrant_id": read_text(participant.registrant_id),
+        "registrant_id": registrant_id,
         "zoom_user_id": read_text(participant.participant_user_id) or read_text(participant.id),
-        "email": read_email(participant.email),
-        "name": read_text(participant.user_name),
-        "room_uuid": read_text(event.zoom_object.breakout_room_uuid),
+        "email": email,
+        "name": name,
+        "room_uuid": read_text(told.breakout_room_uuid),
         "bound_to": read_text(participant.parent_user_id),
-        **values,
+        **more,
     }
-    if read_whole_number(event.zoom_object.id) is not None:
+    if meeting_id is not None:
         yield _live_meeting(event, MENTION_MS)
-    yield from _instance(event, first_seen_at=seen_at)
-    key = (event.account_id, event.uuid, _connection_id(participant))
-    yield Fact("connection", key, values, event.at_ms)
-    yield from _stated_link(event)
+    instance = (event.account_id, uuid)
+    yield _mentioned_instance(event, event.at_ms)
+    yield Fact("instance", instance, {"first_seen_at": seen_at}, event.at_ms)
+    yield Fact("connection", (*instance, connection_id), values, event.at_ms)
+    if told.occurrence_id is not None:
+        yield from _stated_link(event)
+    line = {
+        "seq": event.seq,
+        "event_ts": event.at,
+        "kind": kind.value,
+        "meeting_id": meeting_id,
+        "uuid": uuid,
+        "registrant_id": registrant_id,
+        "connection_id": connection_id,
+        "name": name,
+        "email": email,
+        "detail": detail,
+    }
+    yield Fact("join_log", (event.account_id, event.key), line, event.at_ms)
 
 
-def _participant_line(event: Event, kind: str, detail: str | None = None) -> Fact:
-    participant = _participant(event)
-    return _line(
-        event,
-        kind,
-        uuid=event.uuid,
-        registrant_id=read_text(participant.registrant_id),
-        connection_id=_connection_id(participant),
-        name=read_text(participant.user_name),
-        email=read_email(participant.email),
-        detail=detail,
-    )
-
-
-def _line(event: Event, kind: str, **values: Any) -> Fact:
+def _line(event: Event, kind: LogKind, **values: Any) -> Fact:
     """The event's line in the live join log."""
     values |= {
         "seq": event.seq,
         "event_ts": event.at,
-        "kind": kind,
+        "kind": kind.value,
         "meeting_id": read_whole_number(event.zoom_object.id),
     }
     return Fact("join_log", (event.account_id, event.key), values, event.at_ms)

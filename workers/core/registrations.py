@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from schema.reserved import EVERY_OCCURRENCE
+from schema.rows import StatusEntry
 from schema.zoom.payloads import from_milliseconds
 from workers.core.schedule import Offer, on_offer
 
 STANDING = frozenset({"approved", "pending"})
 ONCE_FOR_ALL = 1  # registration_type: register once, attend any occurrence
-
-
-class StatusEntry(NamedTuple):
-    """One stated status: when (ms since 1970), which, and for which occurrences (`*` for all)."""
-
-    stated_ms: int
-    status: str
-    occurrence_ids: Sequence[str]
 
 
 class Admission(NamedTuple):
@@ -57,11 +49,6 @@ class Standing(NamedTuple):
 NOTHING_KNOWN = Admission()
 
 
-def read_history(history: str | None) -> list[StatusEntry]:
-    """Read `registrant.history`, in order of time."""
-    return sorted(StatusEntry(*entry) for entry in json.loads(history or "[]"))
-
-
 def registrations_of(entries: Sequence[StatusEntry], admission: Admission = NOTHING_KNOWN) -> dict[str, Standing]:
     """A registrant's registration for each occurrence that any status names, and for all (`*`).
 
@@ -69,7 +56,8 @@ def registrations_of(entries: Sequence[StatusEntry], admission: Admission = NOTH
     registration for `*` that was cancelled for one date has a row for that date, which then speaks for it.
     """
     entries = [
-        entry._replace(occurrence_ids=[EVERY_OCCURRENCE]) if admission.is_for_all(entry) else entry for entry in entries
+        entry._replace(occurrence_ids=(EVERY_OCCURRENCE,)) if admission.is_for_all(entry) else entry
+        for entry in entries
     ]
     named = {occurrence_id for entry in entries for occurrence_id in entry.occurrence_ids} - {EVERY_OCCURRENCE}
     registrations = {

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
-from typing import Any
 
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
+from schema.rows import Instance, Meeting, Occurrence, ScheduleStatement
+from schema.states import LINKED
 
 SINGLE_SESSION_TYPES = frozenset({5, 2})  # one session: https://developers.zoom.us/docs/api/meetings/, field `type`
 NO_SCHEDULE_TYPES = frozenset({6, 3, 1, 4, 7, 0, 10})  # no fixed time: each running is an occurrence of its own
 
 AVAILABLE, DELETED, RETIRED, UNKNOWN = "available", "deleted", "retired", "unknown"
-CERTAINTY = ("confirmed", "observed", "inferred")  # of links, most certain first
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What one event stated about one occurrence, or (`occurrence_id` `*`) about the whole list."""
-
-    statement_id: str
-    stated_at: datetime
-    source: str  # listed, changed, replaced, deleted, recovered, mentioned
-    occurrence_id: str
-    scheduled_start: datetime | None = None
-    duration_minutes: int | None = None
-    status: str | None = None
+CERTAINTY = tuple(state.value for state in LINKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +33,15 @@ class Planned:
     known_since: datetime | None = None  # when Zoom first stated it; None when it may always have been planned
 
 
-def read_statements(rows: Iterable[Mapping[str, Any]]) -> list[Statement]:
-    """Rows of `occurrence_history` as statements in the order they were made."""
-    statements = [
-        Statement(
-            row["statement_id"], row["stated_at"], row["source"], row["occurrence_id"], row["scheduled_start"],
-            row["duration_minutes"], row["status"],
-        )
-        for row in rows
-    ]  # fmt: skip
+def in_order(statements: Iterable[ScheduleStatement]) -> list[ScheduleStatement]:
+    """Statements in the order in which they were made."""
     return sorted(statements, key=lambda s: (s.stated_at, s.statement_id, s.occurrence_id))
 
 
-def schedule_at(statements: Iterable[Statement], moment: datetime | None = None) -> dict[str, Planned]:
+def schedule_at(statements: Iterable[ScheduleStatement], moment: datetime | None = None) -> dict[str, Planned]:
     """The occurrences as they stood at `moment` (now when None), by id; deleted and retired ones included.
 
-    `statements` in order, as `read_statements` returns them.
+    `statements` in order, as `in_order` returns them.
     """
     planned: dict[str, Planned] = {}
     for (stated_at, _), group in groupby(statements, key=lambda s: (s.stated_at, s.statement_id)):
@@ -82,7 +63,7 @@ class Offer:
         return frozenset(occurrence_id for occurrence_id, start in self.dates if start > moment)
 
 
-def offers_of(statements: Iterable[Statement]) -> tuple[Offer, ...]:
+def offers_of(statements: Iterable[ScheduleStatement]) -> tuple[Offer, ...]:
     """What could be chosen, from each of Zoom's statements on; what registrations mention is no statement."""
     planned: dict[str, Planned] = {}
     offers = []
@@ -104,7 +85,7 @@ def on_offer(offers: Sequence[Offer], moment: datetime) -> frozenset[str]:
     return offers[place - 1].at(moment) if place else frozenset()
 
 
-def _apply(planned: dict[str, Planned], event: list[Statement], stated_at: datetime) -> None:
+def _apply(planned: dict[str, Planned], event: list[ScheduleStatement], stated_at: datetime) -> None:
     """Let everything one event states change the schedule."""
     named = {statement.occurrence_id for statement in event}
     for statement in event:
@@ -115,7 +96,9 @@ def _apply(planned: dict[str, Planned], event: list[Statement], stated_at: datet
             planned[statement.occurrence_id] = _new(statement) if known is None else _changed(known, statement)
 
 
-def _apply_to_series(planned: dict[str, Planned], statement: Statement, named: set[str], stated_at: datetime) -> None:
+def _apply_to_series(
+    planned: dict[str, Planned], statement: ScheduleStatement, named: set[str], stated_at: datetime
+) -> None:
     for occurrence_id, known in planned.items():
         if statement.source == "recovered":
             if known.is_deleted_with_series:
@@ -131,7 +114,7 @@ def _is_past(planned: Planned, moment: datetime) -> bool:
     return planned.scheduled_start is not None and planned.scheduled_start <= moment
 
 
-def _new(statement: Statement) -> Planned:
+def _new(statement: ScheduleStatement) -> Planned:
     return Planned(
         occurrence_id=statement.occurrence_id,
         scheduled_start=statement.scheduled_start,
@@ -142,7 +125,7 @@ def _new(statement: Statement) -> Planned:
     )
 
 
-def _changed(known: Planned, statement: Statement) -> Planned:
+def _changed(known: Planned, statement: ScheduleStatement) -> Planned:
     start = statement.scheduled_start or known.scheduled_start
     if statement.source in ("deleted", "replaced"):
         start = known.scheduled_start or start  # a deletion does not move what it deletes
@@ -159,7 +142,7 @@ def _changed(known: Planned, statement: Statement) -> Planned:
     )
 
 
-def _status(statement: Statement, known: str) -> str:
+def _status(statement: ScheduleStatement, known: str) -> str:
     if statement.source == "deleted":
         return DELETED
     if statement.source == "replaced":
@@ -169,36 +152,23 @@ def _status(statement: Statement, known: str) -> str:
     return DELETED if statement.status == DELETED else AVAILABLE
 
 
-def occurrence_rows(
-    account_id: str, meeting: Mapping[str, Any], statements: Iterable[Statement], instances: Iterable[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def occurrences_of(
+    meeting: Meeting, statements: Iterable[ScheduleStatement], instances: Iterable[Instance]
+) -> list[Occurrence]:
     """The rows of `occurrence` a meeting has now: as planned, and as held by the instances linked to each."""
-    held: dict[str, list[Mapping[str, Any]]] = {}
+    held: dict[str, list[Instance]] = {}
     for instance in instances:
-        if instance.get("occurrence_id") is not None:
-            held.setdefault(instance["occurrence_id"], []).append(instance)
+        if instance.occurrence_id is not None:
+            held.setdefault(instance.occurrence_id, []).append(instance)
     planned = _planned_now(meeting, statements, held.keys())
     for occurrence_id in sorted(held.keys() - planned.keys()):  # Zoom never told when it was planned
-        status = AVAILABLE if meeting.get("type") in NO_SCHEDULE_TYPES else UNKNOWN
+        status = AVAILABLE if meeting.type in NO_SCHEDULE_TYPES else UNKNOWN
         planned[occurrence_id] = Planned(occurrence_id, None, None, status, None)
-    return [
-        {
-            "account_id": account_id,
-            "meeting_id": meeting["meeting_id"],
-            "occurrence_id": occurrence.occurrence_id,
-            "scheduled_start": occurrence.scheduled_start,
-            "duration_minutes": occurrence.duration_minutes or meeting.get("duration_minutes"),
-            "status": occurrence.status,
-            "original_start": occurrence.original_start,
-            "moves": occurrence.moves,
-            **_as_held(held.get(occurrence.occurrence_id, ())),
-        }
-        for occurrence in planned.values()
-    ]
+    return [_as_held(meeting, date, held.get(date.occurrence_id, ())) for date in planned.values()]
 
 
 def _planned_now(
-    meeting: Mapping[str, Any], statements: Iterable[Statement], held: Collection[str]
+    meeting: Meeting, statements: Iterable[ScheduleStatement], held: Collection[str]
 ) -> dict[str, Planned]:
     """What is planned. Zoom names no occurrence where there is one session, and plans none where no time is fixed.
 
@@ -206,22 +176,30 @@ def _planned_now(
     """
     planned = schedule_at(statements)
     single = planned.pop(SINGLE_OCCURRENCE, None)
-    if meeting.get("type") in SINGLE_SESSION_TYPES:
-        start, duration = meeting.get("scheduled_start"), meeting.get("duration_minutes")
+    if meeting.type in SINGLE_SESSION_TYPES:
+        start, duration = meeting.scheduled_start, meeting.duration_minutes
         return {SINGLE_OCCURRENCE: single or Planned(SINGLE_OCCURRENCE, start, duration, AVAILABLE, start)}
-    if meeting.get("type") in NO_SCHEDULE_TYPES:
+    if meeting.type in NO_SCHEDULE_TYPES:
         return {occurrence_id: occurrence for occurrence_id, occurrence in planned.items() if occurrence_id in held}
     return planned
 
 
-def _as_held(instances: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """How an occurrence was held: by how many instances, from when until when, and how sure the least sure link is."""
-    starts: list[datetime] = [instance["started_at"] for instance in instances]
-    ends: list[datetime | None] = [instance.get("ended_at") for instance in instances]
-    states = [CERTAINTY.index(instance["link_state"]) for instance in instances]
-    return {
-        "instances": len(instances),
-        "held_from": min(starts, default=None),
-        "held_until": None if None in ends else max((end for end in ends if end is not None), default=None),
-        "link_state": CERTAINTY[max(states)] if states else None,
-    }
+def _as_held(meeting: Meeting, date: Planned, instances: Sequence[Instance]) -> Occurrence:
+    """An occurrence and how it was held: by how many instances, from when until when, how sure the least sure link."""
+    starts = [instance.started_at for instance in instances if instance.started_at is not None]
+    ends = [instance.ended_at for instance in instances]
+    states = [CERTAINTY.index(instance.link_state) for instance in instances if instance.link_state is not None]
+    return Occurrence(
+        account_id=meeting.account_id,
+        meeting_id=meeting.meeting_id,
+        occurrence_id=date.occurrence_id,
+        scheduled_start=date.scheduled_start,
+        duration_minutes=date.duration_minutes or meeting.duration_minutes,
+        status=date.status,
+        original_start=date.original_start,
+        moves=date.moves,
+        instances=len(instances),
+        held_from=min(starts, default=None),
+        held_until=None if None in ends else max((end for end in ends if end is not None), default=None),
+        link_state=CERTAINTY[max(states)] if states else None,
+    )

@@ -10,14 +10,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from schema.rows import Leave
+
 SKEW_MS_MAX = 1000  # how far the clocks behind two reports may differ
-
-
-class Leave(NamedTuple):
-    """A reported leave: when, in ms since 1970, and Zoom's reason, empty if it gave none."""
-
-    left_ms: int
-    reason: str
 
 
 class Stay(NamedTuple):
@@ -49,6 +44,8 @@ def pair_stays(joins: Sequence[int], leaves: Sequence[Leave]) -> list[Stay]:
     - Two leaves of one stay within SKEW_MS_MAX of each other are one, the earlier.
     - A leave that no join explains is a stay of its own, whose start is unknown.
     """
+    if len(joins) == 1 and len(leaves) <= 1 and all(leave.left_ms >= joins[0] for leave in leaves):
+        return [_stay(joins, 0, leaves[0] if leaves else None)]  # almost everybody: came once, and left once or not yet
     starts = sorted(set(joins))
     ends: list[Leave | None] = [None] * len(starts)
     unexplained: list[Leave] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from schema.tables import UtcDateTime
+from schema.store.dialect import UtcDateTime
 
 revision = "0001"
 down_revision = None

@@ -1,0 +1,540 @@
+"""The only module that knows which database it is: everything SQLite and Postgres spell or do differently.
+
+Statements are written once, with `?` for a parameter. A dialect turns them into its driver's, packs rows into one
+parameter, sends many statements in one round trip, takes locks, and gives the few expressions that differ.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
+import psycopg
+from sqlalchemy import REAL, Connection, DateTime, Double, Engine, Index, Text, TypeDecorator, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import Dialect as SqlalchemyDialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeEngine
+
+from schema.settings import ConfigurationError
+from schema.store.engines import open_postgres, open_sqlite
+
+MEETING_BUCKETS = 1024
+LOCK_SPACE = 0x4A4C  # "JL": keeps these advisory locks apart from anybody else's in the same database
+DRAIN_LOCK = -1  # every drain shares it; a rebuild takes it alone while it swaps the tables
+MIGRATION_LOCK = 0x4A4C4D  # two machines that deploy at once must not both migrate
+
+_encode = msgspec.json.Encoder().encode
+Values = Sequence[Any]
+Found = list[tuple[Any, ...]]
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC: timestamptz in Postgres, `2026-11-22T10:28:31.000000Z` text in SQLite, aware in Python."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: SqlalchemyDialect) -> Any:
+        return dialect.type_descriptor(DateTime(timezone=True) if dialect.name == Postgres.name else Text())
+
+    def process_bind_param(self, value: datetime | None, dialect: SqlalchemyDialect) -> Any:
+        return value if value is None or dialect.name == Postgres.name else utc_text(value)
+
+    def process_result_value(self, value: Any, dialect: SqlalchemyDialect) -> datetime | None:
+        return value.astimezone(UTC) if isinstance(value, datetime) else utc_moment(value)
+
+
+Real: TypeEngine[float] = Double().with_variant(REAL(), "sqlite")
+"""A number with a fraction: double precision in Postgres, REAL in SQLite."""
+
+
+def utc_text(moment: datetime) -> str:
+    """Write a moment so that text order is time order: always UTC, always microseconds, always Z."""
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat(timespec='microseconds')[:26]}Z"
+
+
+def utc_moment(value: str | None) -> datetime | None:
+    """Read what `utc_text` wrote."""
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def as_moment(value: Any) -> datetime | None:
+    """A moment as a driver returned it: Postgres' as it is, SQLite's read from its text."""
+    return utc_moment(value) if isinstance(value, str) else value
+
+
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index over the rows that fulfil a condition."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
+class Statement(NamedTuple):
+    """One statement and its values; with `is_repeated`, `values` is a list of them and the statement runs for each."""
+
+    query: str
+    values: Any = ()
+    is_repeated: bool = False
+
+
+class Dialect(ABC):
+    """What Joinlog asks of a database beyond plain SQL."""
+
+    name: str
+    has_one_writer: bool
+    """Whether transactions that write come one after the other, whatever they touch."""
+    differs: str
+    """The comparison that takes null for a value."""
+    ordered_join: str
+    """A join whose left side is read first: without statistics SQLite would begin with the largest table."""
+    greatest: str
+    shadow_schema: str
+    """Where temporary tables live; they are found before others of the same name."""
+    claim_lock: str
+    """What makes a claim pass by rows that another worker holds."""
+    update_lock: str
+    view_words: ClassVar[Mapping[str, str]]
+    """What the views spell differently."""
+
+    @abstractmethod
+    def open(self, url: URL, durable: bool, statement_seconds: float | None) -> tuple[Engine, Engine]:
+        """An engine to write with and one to read with."""
+
+    @abstractmethod
+    def parameter(self, value: Any) -> Any:
+        """A value of a row as a bare parameter of a statement."""
+
+    @abstractmethod
+    def run_all(self, connection: Connection, statements: Sequence[Statement]) -> list[Found]:
+        """Run statements in order, in one round trip; returns the rows of each. Raises sqlalchemy.exc.DBAPIError."""
+
+    @abstractmethod
+    def select_by(self, columns: str, table: str, keys: Mapping[str, str], where: str = "") -> str:
+        """A query for the rows of a table (as `t`) whose columns `keys` (name to kind) equal one of the packed keys.
+
+        Its first parameter is what `pack_keys` makes; `where` is a further condition, which begins with AND.
+        """
+
+    @abstractmethod
+    def pack_keys(self, keys: Mapping[str, str], wanted: Iterable[Values]) -> str:
+        """Keys as the one parameter of `select_by` and `delete_by`."""
+
+    @abstractmethod
+    def upsert(self, table: str, columns: Mapping[str, str], conflict: str, rows: Sequence[Values]) -> Statement:
+        """A statement that inserts rows of these columns (name to kind), with an ON CONFLICT clause."""
+
+    @abstractmethod
+    def delete_by(self, table: str, keys: Mapping[str, str], wanted: Sequence[Values]) -> Statement:
+        """A statement that deletes the rows with these keys."""
+
+    @abstractmethod
+    def update_by(
+        self, table: str, sets: str, keys: Mapping[str, str], wanted: Sequence[Values], values: Values, where: str = ""
+    ) -> Statement:
+        """A statement that sets columns (`sets`, with `?` for `values`) of the rows with these keys."""
+
+    @abstractmethod
+    def hold_meetings(self, buckets: Iterable[int]) -> list[Statement]:
+        """Hold these meetings until the transaction ends, so that two workers never merge into one row.
+
+        A bucket is a number below MEETING_BUCKETS; sorted, so that two workers cannot wait for each other in a ring.
+        """
+
+    @abstractmethod
+    def hold_drains(self, connection: Connection) -> None:
+        """Hold every drain until the end of this transaction, so that the tables stand still."""
+
+    @abstractmethod
+    def hold_migrations(self, connection: Connection) -> None:
+        """Let one migration run at a time."""
+
+    @abstractmethod
+    def live_schema(self, connection: Connection) -> str:
+        """Where the tables live that everybody sees."""
+
+    @abstractmethod
+    def make_shadow(self, connection: Connection, table: str) -> None:
+        """Make an empty temporary table like this one, with its indexes."""
+
+    @abstractmethod
+    def mentions(self, columns: Sequence[str]) -> str:
+        """A condition: any of these columns mentions the text of the parameter, which is in lower case."""
+
+    @abstractmethod
+    def second_of(self, column: str) -> str:
+        """A moment cut to its second."""
+
+    @abstractmethod
+    def commit_marker(self) -> str:
+        """A query whose answer differs after every commit of anybody."""
+
+    @abstractmethod
+    def version(self, connection: Connection) -> str:
+        """The database in words."""
+
+    @abstractmethod
+    def comment_on(self, kind: str, name: str, comment: str) -> str | None:
+        """A statement that says what a view or a column holds; None where comments are not kept."""
+
+    def run(self, connection: Connection, query: str, values: Values = ()) -> Found:
+        """The rows of one statement; its values are those of rows, moments included."""
+        text, parameters = self.for_driver(query, values)
+        found = connection.exec_driver_sql(text, parameters or None)
+        return [tuple(row) for row in found] if found.returns_rows else []
+
+    def for_driver(self, query: str, values: Values) -> tuple[str, tuple[Any, ...]]:
+        """A statement and its values as the driver takes them, for SQLAlchemy to run."""
+        return self.driver_query(query), tuple(self.parameter(value) for value in values)
+
+    def driver_query(self, query: str) -> str:
+        """A statement with the driver's placeholders."""
+        return query
+
+    def prepare_scratch(self, connection: Connection, is_open: bool) -> None:  # noqa: B027 - most need nothing
+        """Let a reading connection make temporary tables, or stop letting it."""
+
+    def literal(self, query: str) -> str:
+        """A statement without parameters, as the driver takes it literally."""
+        return query
+
+
+class Sqlite(Dialect):
+    """SQLite: one file, one writer, moments as text."""
+
+    name = "sqlite"
+    has_one_writer = True
+    differs = "IS NOT"
+    ordered_join = "CROSS JOIN"
+    greatest = "max"
+    shadow_schema = "temp"
+    claim_lock = update_lock = ""
+    view_words: ClassVar[Mapping[str, str]] = {
+        "then_join": "CROSS JOIN",
+        "for_ever": "'9999-12-31T00:00:00.000000Z'",
+        "planned_end": (
+            "strftime('%Y-%m-%dT%H:%M:%f000Z', o.scheduled_start, "
+            "'+' || COALESCE(o.duration_minutes, 60) || ' minutes')"
+        ),
+        "minutes": (
+            "round(COALESCE(sum((julianday(COALESCE(p.left_at, 'now')) - julianday(p.counts_from)) * 86400.0), 0) "
+            "/ 60.0, 2)"
+        ),
+        "any_open": "max(p.joined_at IS NOT NULL AND p.left_at IS NULL)",
+        "as_flag_open": "max(",
+        "as_flag_close": ")",
+    }
+
+    def open(self, url: URL, durable: bool, statement_seconds: float | None) -> tuple[Engine, Engine]:
+        if url.database in {None, "", ":memory:"}:
+            raise ConfigurationError(
+                "DATABASE_URL names no file. A database in memory cannot be shared by web and worker; "
+                "use for example sqlite:///joinlog.db"
+            )
+        return open_sqlite(url, durable, read_only=False), open_sqlite(url, durable, read_only=True)
+
+    def parameter(self, value: Any) -> Any:
+        return utc_text(value) if isinstance(value, datetime) else value
+
+    def run_all(self, connection: Connection, statements: Sequence[Statement]) -> list[Found]:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        found: list[Found] = []
+        for query, values, is_repeated in statements:
+            with _told_as_database_error(connection, query, sqlite3.Error):
+                cursor = raw.executemany(query, values) if is_repeated else raw.execute(query, values)
+                found.append(cursor.fetchall())
+        return found
+
+    def select_by(self, columns: str, table: str, keys: Mapping[str, str], where: str = "") -> str:
+        same = " AND ".join(f"t.{name} = json_extract(wanted.value, '$[{place}]')" for place, name in enumerate(keys))
+        return f"SELECT {columns} FROM json_each(?) AS wanted CROSS JOIN {table} t WHERE {same} {where}"
+
+    def pack_keys(self, keys: Mapping[str, str], wanted: Iterable[Values]) -> str:
+        if "moment" in keys.values():
+            wanted = [tuple(self.parameter(value) for value in key) for key in wanted]
+        return _encode(list(wanted)).decode()
+
+    def upsert(self, table: str, columns: Mapping[str, str], conflict: str, rows: Sequence[Values]) -> Statement:
+        moments = [place for place, kind in enumerate(columns.values()) if kind == "moment"]
+        values = list(_with_texts(rows, moments)) if moments else rows
+        marks = ", ".join("?" * len(columns))
+        return Statement(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {conflict}", values, True)
+
+    def delete_by(self, table: str, keys: Mapping[str, str], wanted: Sequence[Values]) -> Statement:
+        same = " AND ".join(f"{name} = ?" for name in keys)
+        values = [tuple(self.parameter(value) for value in key) for key in wanted]
+        return Statement(f"DELETE FROM {table} WHERE {same}", values, True)
+
+    def update_by(
+        self, table: str, sets: str, keys: Mapping[str, str], wanted: Sequence[Values], values: Values, where: str = ""
+    ) -> Statement:
+        same = " AND ".join(f"{name} = ?" for name in keys)
+        shared = tuple(self.parameter(value) for value in values)
+        rows = [(*shared, *(self.parameter(value) for value in key)) for key in wanted]
+        return Statement(f"UPDATE {table} SET {sets} WHERE {same} {where}", rows, True)
+
+    def hold_meetings(self, buckets: Iterable[int]) -> list[Statement]:
+        return []  # there is one writer anyway
+
+    def hold_drains(self, connection: Connection) -> None:
+        self.run(connection, "UPDATE main.alembic_version SET version_num = version_num")  # takes the write lock
+
+    def hold_migrations(self, connection: Connection) -> None:
+        return None
+
+    def live_schema(self, connection: Connection) -> str:
+        return "main"
+
+    def make_shadow(self, connection: Connection, table: str) -> None:
+        rows = self.run(
+            connection,
+            "SELECT type, name, sql FROM main.sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY type DESC",
+            (table,),
+        )
+        for kind, name, made in rows:
+            if kind == "table":
+                self.run(connection, made.replace(f"CREATE TABLE {table}", f"CREATE TEMP TABLE {table}", 1))
+            else:
+                self.run(connection, made.replace(f"INDEX {name}", f"INDEX temp.{name}", 1))
+
+    def mentions(self, columns: Sequence[str]) -> str:
+        words = " || char(10) || ".join(f"coalesce({name}, '')" for name in columns)
+        return f"instr(lower({words}), ?) > 0"
+
+    def second_of(self, column: str) -> str:
+        return f"substr({column}, 1, 19) || 'Z'"
+
+    def commit_marker(self) -> str:
+        return "PRAGMA data_version"  # counts commits of others, for one connection
+
+    def version(self, connection: Connection) -> str:
+        return f"SQLite {self.run(connection, 'SELECT sqlite_version()')[0][0]}"
+
+    def comment_on(self, kind: str, name: str, comment: str) -> str | None:
+        return None
+
+    def prepare_scratch(self, connection: Connection, is_open: bool) -> None:
+        """SQLite's readers cannot write, not even to temporary tables, unless they are let."""
+        connection.exec_driver_sql(f"PRAGMA query_only={0 if is_open else 1}")
+        connection.commit()
+
+
+class Postgres(Dialect):
+    """Postgres 13 or later: many writers, advisory locks, rows in one JSON parameter."""
+
+    name = "postgresql"
+    has_one_writer = False
+    differs = "IS DISTINCT FROM"
+    ordered_join = "JOIN"
+    greatest = "GREATEST"
+    shadow_schema = "pg_temp"
+    claim_lock = "FOR UPDATE SKIP LOCKED"
+    update_lock = "FOR UPDATE"
+    view_words: ClassVar[Mapping[str, str]] = {
+        "then_join": "JOIN",
+        "for_ever": "timestamptz '9999-12-31 00:00:00Z'",
+        "planned_end": "o.scheduled_start + COALESCE(o.duration_minutes, 60) * interval '1 minute'",
+        "minutes": (
+            "round((COALESCE(sum(extract(epoch FROM COALESCE(p.left_at, now()) - p.counts_from)), 0) / 60.0)::numeric, "
+            "2)::double precision"
+        ),
+        "any_open": "bool_or(p.joined_at IS NOT NULL AND p.left_at IS NULL)",
+        "as_flag_open": "bool_or(",
+        "as_flag_close": ")",
+    }
+    _types: ClassVar[Mapping[str, str]] = {"moment": "timestamptz"}
+
+    def open(self, url: URL, durable: bool, statement_seconds: float | None) -> tuple[Engine, Engine]:
+        engine = open_postgres(url, durable, statement_seconds)
+        return engine, engine
+
+    def parameter(self, value: Any) -> Any:
+        return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+    def run_all(self, connection: Connection, statements: Sequence[Statement]) -> list[Found]:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, psycopg.Connection)
+        if len(statements) == 1:
+            with _told_as_database_error(connection, statements[0].query, psycopg.Error):
+                return [_rows_of(_send(raw, statements[0]))]
+        with _told_as_database_error(connection, "several statements", psycopg.Error):
+            with raw.pipeline():
+                cursors = [_send(raw, statement) for statement in statements]
+            return [_rows_of(cursor) for cursor in cursors]
+
+    def select_by(self, columns: str, table: str, keys: Mapping[str, str], where: str = "") -> str:
+        source = self.recordset(keys, "wanted")
+        return f"SELECT {columns} FROM {table} t JOIN {source} USING ({', '.join(keys)}) WHERE TRUE {where}"
+
+    def pack_keys(self, keys: Mapping[str, str], wanted: Iterable[Values]) -> str:
+        return self.pack(keys, wanted)
+
+    def upsert(self, table: str, columns: Mapping[str, str], conflict: str, rows: Sequence[Values]) -> Statement:
+        names = ", ".join(columns)
+        query = f"INSERT INTO {table} ({names}) SELECT {names} FROM {self.recordset(columns, 'given')} {conflict}"
+        return Statement(query, (self.pack(columns, rows),))
+
+    def delete_by(self, table: str, keys: Mapping[str, str], wanted: Sequence[Values]) -> Statement:
+        same = " AND ".join(f"t.{name} = gone.{name}" for name in keys)
+        query = f"DELETE FROM {table} t USING {self.recordset(keys, 'gone')} WHERE {same}"
+        return Statement(query, (self.pack(keys, wanted),))
+
+    def update_by(
+        self, table: str, sets: str, keys: Mapping[str, str], wanted: Sequence[Values], values: Values, where: str = ""
+    ) -> Statement:
+        same = " AND ".join(f"t.{name} = meant.{name}" for name in keys)
+        query = f"UPDATE {table} t SET {sets} FROM {self.recordset(keys, 'meant')} WHERE {same} {where}"
+        return Statement(query, (*(self.parameter(value) for value in values), self.pack(keys, wanted)))
+
+    def recordset(self, columns: Mapping[str, str], alias: str) -> str:
+        """A FROM item of these columns (name to kind), to be given what `pack` made.
+
+        One text, written by msgspec and taken apart in Postgres, costs Python a tenth of an array per column, and the
+        whole statement half the time (measured).
+        """
+        named = ", ".join(f"{name} {self._types.get(kind, kind)}" for name, kind in columns.items())
+        return f"json_to_recordset(?) AS {alias}({named})"
+
+    def pack(self, columns: Mapping[str, str], rows: Iterable[Values]) -> str:
+        """Rows of values as the one parameter that `recordset` unpacks."""
+        return _encode([dict(zip(columns, row, strict=True)) for row in rows]).decode()
+
+    def hold_meetings(self, buckets: Iterable[int]) -> list[Statement]:
+        query = (
+            "SELECT pg_advisory_xact_lock_shared(?, ?), (SELECT count(pg_advisory_xact_lock(?, bucket)) FROM "
+            "(SELECT unnest(?::int[]) AS bucket ORDER BY 1) AS buckets)"
+        )
+        return [Statement(query, (LOCK_SPACE, DRAIN_LOCK, LOCK_SPACE, sorted(set(buckets))))]
+
+    def hold_drains(self, connection: Connection) -> None:
+        self.run(connection, "SELECT pg_advisory_xact_lock(?, ?)", (LOCK_SPACE, DRAIN_LOCK))
+
+    def hold_migrations(self, connection: Connection) -> None:
+        self.run(connection, "SELECT pg_advisory_xact_lock(?)", (MIGRATION_LOCK,))
+
+    def live_schema(self, connection: Connection) -> str:
+        return str(self.run(connection, "SELECT quote_ident(current_schema())")[0][0])
+
+    def make_shadow(self, connection: Connection, table: str) -> None:
+        live = self.live_schema(connection)
+        self.run(connection, f"CREATE TEMP TABLE {table} (LIKE {live}.{table} INCLUDING ALL)")
+
+    def mentions(self, columns: Sequence[str]) -> str:
+        return f"strpos(lower(concat_ws(chr(10), {', '.join(columns)})), ?) > 0"
+
+    def second_of(self, column: str) -> str:
+        return f"date_trunc('second', {column})"
+
+    def commit_marker(self) -> str:
+        return "SELECT pg_current_snapshot()"  # names the transactions in progress and the next to come
+
+    def version(self, connection: Connection) -> str:
+        return f"PostgreSQL {self.run(connection, 'SHOW server_version')[0][0]}"
+
+    def comment_on(self, kind: str, name: str, comment: str) -> str | None:
+        quoted = comment.replace("'", "''")
+        return f"COMMENT ON {kind} {name} IS '{quoted}'"
+
+    def driver_query(self, query: str) -> str:
+        return _driver_query(query)
+
+    def literal(self, query: str) -> str:
+        return query.replace("%", "%%")  # psycopg takes a lone % for a placeholder
+
+
+DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (Sqlite(), Postgres())}
+
+
+def dialect_of(connection: Connection) -> Dialect:
+    """The dialect a connection speaks."""
+    return DIALECTS[connection.dialect.name]
+
+
+def dialect_for(url: URL) -> Dialect:
+    """The dialect of the database a URL names."""
+    return DIALECTS[url.get_backend_name()]
+
+
+def run(connection: Connection, query: str, values: Values = ()) -> Found:
+    """The rows of one statement, whose parameters are written `?`. Raises sqlalchemy.exc.DBAPIError."""
+    return dialect_of(connection).run(connection, query, values)
+
+
+def marks(values: Values) -> str:
+    """As many parameters as there are values."""
+    return ", ".join("?" * len(values))
+
+
+def read_url(url: str) -> URL:
+    """Read any spelling of a SQLite or Postgres URL, with the driver Joinlog uses. Raises ConfigurationError."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ConfigurationError("DATABASE_URL must look like sqlite:///joinlog.db or postgresql://user@host/name")
+    named = scheme.split("+")[0]
+    if named in {"postgres", Postgres.name}:
+        return make_url(f"postgresql+psycopg://{rest}")
+    if named == Sqlite.name:
+        return make_url(f"sqlite://{rest}")
+    raise ConfigurationError(f"DATABASE_URL names {named!r}; Joinlog keeps its tables in sqlite or postgresql")
+
+
+@cache
+def _driver_query(query: str) -> str:
+    return query.replace("?", "%s")
+
+
+def _send(raw: psycopg.Connection[Any], statement: Statement) -> psycopg.Cursor[Any]:
+    cursor = raw.cursor()
+    if statement.is_repeated:
+        cursor.executemany(_driver_query(statement.query), statement.values)
+    else:
+        cursor.execute(_driver_query(statement.query), statement.values or None)
+    return cursor
+
+
+def _rows_of(cursor: psycopg.Cursor[Any]) -> Found:
+    return cursor.fetchall() if cursor.description is not None else []
+
+
+def _with_texts(rows: Sequence[Values], moments: Sequence[int]) -> Iterator[list[Any]]:
+    """Rows with their moments as text; how one is written is remembered, for most rows of a batch share several."""
+    texts: dict[datetime, str] = {}
+    for row in rows:
+        values = list(row)
+        for place in moments:
+            moment = values[place]
+            if moment is not None:
+                written = texts.get(moment)
+                if written is None:
+                    written = texts[moment] = utc_text(moment)
+                values[place] = written
+        yield values
+
+
+@contextmanager
+def _told_as_database_error(connection: Connection, query: str, errors: type[Exception]) -> Iterator[None]:
+    """Raise what a driver raises as SQLAlchemy does, without the values of any row; a broken connection is given up."""
+    try:
+        yield
+    except errors as error:
+        dbapi = connection.dialect.loaded_dbapi
+        is_broken = connection.dialect.is_disconnect(error, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
+        if is_broken:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            query,
+            None,
+            error,
+            dbapi.Error,
+            hide_parameters=True,
+            connection_invalidated=is_broken,
+            dialect=connection.dialect,
+        ) from error

@@ -1,0 +1,105 @@
+"""How a connection to each database is opened, and how a transaction begins on it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
+
+from schema.store.bounded_connection import bound_answers
+
+WRITE_WAIT_SECONDS_MAX = 2.0
+"""How long a writer waits for another one; an answer to Zoom has to be out within 3 s."""
+
+WRITE_POLL_SECONDS = 0.001
+CONNECT_SECONDS_MAX = 2
+READ_WAIT_MILLISECONDS = 2000
+CHECKPOINT_PAGES_INTAKE = 25_000  # 100 MB: the worker checkpoints every 1,000 pages, intake only if it never does
+POOL_CONNECTIONS = 8
+
+
+def open_postgres(url: URL, durable: bool, statement_seconds: float | None) -> Engine:
+    """An engine for Postgres; `statement_seconds` bounds each statement and each wait for a lock."""
+    options = ["-c timezone=UTC", "-c jit=off"]  # compiling costs more than any query here
+    if not durable:
+        options.append("-c synchronous_commit=off")
+    if statement_seconds is not None:
+        milliseconds = int(statement_seconds * 1000)
+        options.append(f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}")
+    connect_args: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS_MAX,
+        "application_name": "joinlog",
+        "options": " ".join([url.query.get("options", ""), *options]).strip(),  # type: ignore[list-item]
+        "keepalives_idle": 30,
+    }
+    engine = create_engine(
+        url.difference_update_query(["options"]),
+        connect_args=connect_args,
+        pool_pre_ping=False,
+        pool_size=POOL_CONNECTIONS,
+    )
+    if statement_seconds is not None:
+        bound_answers(engine, statement_seconds)
+    return engine
+
+
+def open_sqlite(url: URL, durable: bool, *, read_only: bool) -> Engine:
+    """An engine for a SQLite file: writers begin by taking the write lock, readers cannot write."""
+    engine = create_engine(url, connect_args={"timeout": 0.0, "check_same_thread": False}, pool_size=POOL_CONNECTIONS)
+    make_private(engine)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin and end where Joinlog says, not where a driver guesses
+        connection.execute(f"PRAGMA busy_timeout={READ_WAIT_MILLISECONDS if read_only else 0}")
+        if read_only:
+            connection.execute("PRAGMA query_only=1")
+            return
+        begin_by(connection, time.monotonic() + WRITE_WAIT_SECONDS_MAX, "PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        if durable:
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES_INTAKE}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if read_only:
+            connection.exec_driver_sql("BEGIN")
+        else:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            try:
+                begin_by(raw, time.monotonic() + WRITE_WAIT_SECONDS_MAX, "BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+
+    return engine
+
+
+def make_private(engine: Engine) -> None:
+    """Have a SQLite file that is not there yet made readable by its owner only; its WAL and index follow its mode."""
+
+    @event.listens_for(engine, "do_connect")
+    def make_file(*_: object) -> None:
+        path = (engine.url.database or "").removeprefix("file:")
+        with suppress(OSError):  # it exists, or SQLite is going to say why it cannot
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def begin_by(connection: sqlite3.Connection, deadline: float, statement: str) -> None:
+    """Take SQLite's write lock, looking again every millisecond: its own waiting backs off up to 100 ms."""
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(WRITE_POLL_SECONDS)

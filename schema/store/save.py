@@ -1,0 +1,83 @@
+"""Saving what was decided: every row in one round trip, and word of every change to one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+
+from sqlalchemy import Connection
+
+from schema.change import Change, Operation, RowChange
+from schema.rows import KEY_COLUMNS, Key, Row
+from schema.store.codec import key_kinds, row_writer, written_columns
+from schema.store.dialect import Dialect, Statement, as_moment, dialect_of
+
+_ENDED = "CASE WHEN joined_at > ? THEN joined_at ELSE ? END"
+_CLOSE = (
+    f"UPDATE participant SET left_at = {_ENDED}, left_is_inferred = TRUE, updated_at = ? "
+    "WHERE account_id = ? AND uuid = ? AND joined_at IS NOT NULL AND (left_at IS NULL OR left_is_inferred) "
+    f"AND left_at {{differs}} {_ENDED} "
+    "AND NOT EXISTS (SELECT 1 FROM participant later WHERE later.account_id = participant.account_id "
+    "AND later.uuid = participant.uuid AND later.connection_id = participant.connection_id "
+    "AND later.joined_at > participant.joined_at) "
+    "RETURNING account_id, uuid, connection_id, first_seen_at"
+)
+
+
+def save(connection: Connection, change: Change, settled: Sequence[Statement] = ()) -> list[RowChange]:
+    """Write a change, and `settled` with it, in one round trip; returns every row that changed.
+
+    The drain, a replay and an operator's decision all end here, so whoever wants to hear of changes has one place.
+    """
+    dialect = dialect_of(connection)
+    closings = [_closing(dialect, key, ended_at, change.now) for key, ended_at in sorted(change.closed.items())]
+    statements = [*closings, *_statements(dialect, change), *settled]
+    if not statements:
+        return []
+    answers = dialect.run_all(connection, statements)
+    closed = [(*key, _moment(first_seen)) for answer in answers[: len(closings)] for *key, first_seen in answer]
+    written = {RowChange("participant", key, Operation.UPSERT): None for key in closed}
+    return list(written | dict.fromkeys(changes_of(change.written, change.deleted)))
+
+
+def _statements(dialect: Dialect, change: Change) -> list[Statement]:
+    """The statements that delete rows, and insert others or replace every column of those whose key exists."""
+    statements = [
+        dialect.delete_by(table, key_kinds(table), sorted(keys)) for table, keys in change.deleted.items() if keys
+    ]
+    for table, rows in change.written.items():
+        if rows:
+            write = row_writer(table)
+            values = [write(row, change.now) for row in rows.values()]
+            conflict = _on_conflict(table, table in change.only_new)
+            statements.append(dialect.upsert(table, written_columns(table), conflict, values))
+    return statements
+
+
+def changes_of(written: Mapping[str, Mapping[Key, Row]], deleted: Mapping[str, Iterable[Key]]) -> list[RowChange]:
+    """These rows as changes."""
+    changes = [RowChange(table, key, Operation.DELETE) for table, keys in deleted.items() for key in sorted(keys)]
+    return changes + [RowChange(table, key, Operation.UPSERT) for table, rows in written.items() for key in rows]
+
+
+@cache
+def _on_conflict(table: str, keeps_existing: bool) -> str:
+    """What happens to a row whose key exists."""
+    key = KEY_COLUMNS[table]
+    if keeps_existing:
+        return f"ON CONFLICT ({', '.join(key)}) DO NOTHING"
+    values = ", ".join(f"{name} = excluded.{name}" for name in written_columns(table) if name not in key)
+    return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {values}"
+
+
+def _closing(dialect: Dialect, instance: Key, ended_at: datetime, now: datetime) -> Statement:
+    """End the stays nobody saw end with their instance; those that were ended so before move with its end."""
+    end = dialect.parameter(ended_at)
+    return Statement(_CLOSE.format(differs=dialect.differs), (end, end, dialect.parameter(now), *instance, end, end))
+
+
+def _moment(value: object) -> datetime:
+    moment = as_moment(value)
+    assert moment is not None
+    return moment

@@ -1,0 +1,284 @@
+"""Short stories whose every order must leave the same tables."""
+
+from __future__ import annotations
+
+from tests.stories import WEEK_MINUTES, Json, Story
+
+WEEKS = {"1001": 60.0, "1002": 60.0 + WEEK_MINUTES}
+FIRST, SECOND = 60.0, 60.0 + WEEK_MINUTES
+w = Story()
+m = Story("meeting", 8, 91234567890)
+single = Story("webinar", 5, 95555555555)
+room = Story("meeting", 3, 96666666666)
+
+
+def _who(name: str) -> Json:
+    return {"registrant_id": name}
+
+
+STORIES: dict[str, list[Json]] = {
+    "created_moved_and_run": [
+        w.created(0, WEEKS),
+        w.moved(10, {"1002": SECOND}, {"1002": SECOND + 120}),
+        w.started(SECOND + 118, "run-2=="),
+        w.person(SECOND + 121, "joined", "1", SECOND + 118, "run-2=="),
+        w.ended(SECOND + 180, SECOND + 118, "run-2=="),
+    ],
+    "moved_to_a_new_id_and_run_at_the_old_time": [
+        w.created(0, WEEKS),
+        w.moved(10, {"1002": SECOND}, {"2002": SECOND + 240}),
+        w.moved(20, {"2002": SECOND + 240}, {"2002": SECOND + 300}),
+        w.started(SECOND - 5, "run-2=="),
+        w.started(SECOND + 299, "run-3=="),
+    ],
+    "moved_while_it_runs": [
+        w.created(0, WEEKS),
+        w.started(FIRST - 2),
+        w.moved(FIRST + 5, {"1001": FIRST}, {"1001": FIRST + 2 * 1440}),
+        w.ended(FIRST + 60, FIRST - 2),
+        w.started(FIRST + 2 * 1440, "run-2=="),
+    ],
+    "deleted_recovered_and_run": [
+        w.created(0, WEEKS),
+        w.deleted(5, {"1001": FIRST}),
+        w.recovered(7, {"1001": FIRST}),
+        w.deleted(9),
+        w.started(FIRST),
+    ],
+    "series_deleted_and_recovered": [
+        w.created(0, WEEKS),
+        w.deleted(5, {"1001": FIRST}),
+        w.deleted(9),
+        w.recovered(11),
+        w.started(FIRST),
+    ],
+    "series_edited_after_the_first_week": [
+        w.created(0, WEEKS),
+        w.started(FIRST),
+        w.relisted(FIRST + 200, {"3001": SECOND + 60, "3002": SECOND + WEEK_MINUTES}),
+        w.started(SECOND + 59, "run-2=="),
+        w.deleted(SECOND + 400),
+    ],
+    "edits_of_other_columns": [
+        w.created(0, WEEKS),
+        w.retitled(5, "Renamed"),
+        w.changed(6, {"timezone": "Europe/Berlin"}, {"timezone": "UTC"}, "all"),
+        w.changed(8, {"duration": 90}, {"duration": 60}, "all"),
+        w.retitled(7, "Renamed again", settings={"registration_type": 2}),
+    ],
+    "registered_cancelled_and_back": [
+        w.registration(1, "created", "ann", WEEKS, status="pending"),
+        w.registration(2, "approved", "ann"),
+        w.registration(3, "cancelled", "ann", {"1002": SECOND}),
+        w.registration(4, "created", "ann", {"1002": SECOND}, status="approved", first_name="Anna"),
+        w.registration(5, "cancelled", "ann"),
+    ],
+    "registered_for_all_and_one_cancelled": [
+        w.registration(1, "created", "ann", status="approved"),
+        w.registration(3, "cancelled", "ann", {"1002": SECOND}),
+        w.registration(1, "created", "ben", {"1001": FIRST}, status="approved"),
+        w.registration(2, "denied", "ben"),
+        w.created(0, WEEKS),
+    ],
+    "votes_for_the_other_week": [
+        w.created(0, WEEKS),
+        w.registration(1, "created", "ann", {"1002": SECOND}, status="approved"),
+        w.registration(2, "created", "ben", {"1002": SECOND}, status="approved"),
+        w.started(FIRST),
+        w.person(FIRST + 1, "joined", "1", FIRST, **_who("ann")),
+        w.person(FIRST + 2, "joined", "2", FIRST, **_who("ben")),
+    ],
+    "vote_cancelled_before_the_start": [
+        w.registration(1, "created", "ann", {"1002": SECOND}, status="approved"),
+        w.registration(2, "created", "ben", {"1002": SECOND}, status="approved"),
+        w.registration(3, "cancelled", "ben", {"1002": SECOND}),
+        w.person(SECOND + 1, "joined", "1", SECOND, "run-2==", **_who("ann")),
+        w.person(SECOND + 2, "joined", "2", SECOND, "run-2==", **_who("ben")),
+    ],
+    "left_comes_late_and_twice": [
+        w.person(61, "joined", "1", 60),
+        w.person(70, "left", "1", 60, leave_reason="left"),
+        w.person(71, "joined", "1", 60),
+        w.person(90, "left", "1", 60),
+        w.person(90.01, "left", "1", 60, leave_reason="killed"),
+        w.ended(95, 60),
+    ],
+    "joined_and_never_left": [
+        w.person(61, "joined", "1", 60, user_name="One"),
+        w.person(62, "joined", "1", 60, user_name="Two"),
+        w.ended(90, 60),
+        w.ended(100, 60),
+        w.person(99, "left", "2", 60),
+    ],
+    "left_after_the_end": [
+        w.person(61, "joined", "1", 60),
+        w.ended(90, 60),
+        w.person(91, "left", "1", 60),
+        w.person(62, "joined", "2", 60),
+        w.started(60),
+    ],
+    "bound_telephone": [
+        m.person(61, "joined", "1", 60, email="Ann@Example.com"),
+        m.person(62, "joined", "2", 60, participant_uuid="P-phone"),
+        m.person(63, "bind", "2", 60, bind_user_id="1", participant_uuid="P-phone"),
+        m.person(64, "left", "1", 60, registrant_id="ann"),
+        m.person(65, "left", "2", 60, participant_uuid="P-phone"),
+    ],
+    "bound_in_a_chain": [
+        m.person(61, "joined", "1", 60),
+        m.person(63, "bind", "3", 60, bind_participant_uuid="P-1", bind_user_id=""),
+        m.person(64, "role_changed", "1", 60, new_role="co-host", registrant_id="ann"),
+        m.person(64, "bind", "3", 60, bind_user_id="4"),
+        m.person(65, "joined", "4", 60, participant_user_id="zoom-user"),
+    ],
+    "breakout_room": [
+        m.person(61, "joined", "1", 60, registrant_id="ann"),
+        m.person(70, "joined_breakout_room", "9", 60, parent_user_id="1", room="room=="),
+        m.person(80, "left_breakout_room", "9", 60, parent_user_id="1", room="room=="),
+        m.person(81, "left", "1", 60),
+        m.ended(85, 60),
+    ],
+    "host_drops_and_restarts": [
+        w.created(0, WEEKS),
+        w.started(FIRST),
+        w.ended(FIRST + 20, FIRST),
+        w.started(FIRST + 25, "run-1b=="),
+        w.ended(FIRST + 60, FIRST + 25, "run-1b=="),
+    ],
+    "rehearsal": [
+        w.created(0, WEEKS),
+        w.started(FIRST - 40),
+        w.person(FIRST - 39, "joined", "1", FIRST - 40),
+        w.ended(FIRST - 20, FIRST - 40, practice_session=True),
+        w.ended(FIRST - 20, FIRST - 40),
+    ],
+    "single_session_moved": [
+        single.created(0, {"x": 60}),
+        single.changed(5, {"start_time": "2026-03-04T10:00:00Z"}, {"start_time": "2026-03-02T09:00:00Z"}, "all"),
+        single.started(65),
+        single.ended(100, 65),
+        single.deleted(2000),
+    ],
+    "no_fixed_time": [
+        room.started(60),
+        room.person(61, "joined", "1", 60),
+        room.started(200, "run-2=="),
+        room.ended(90, 60, practice_session=True),
+        room.ended(250, 200, "run-2=="),
+    ],
+    "kind_and_type_change": [
+        w.created(0, WEEKS),
+        w.scheduled(5, "converted_to_meeting", {"type": 3}),
+        Story("meeting", 3).started(FIRST),
+        {**Story("meeting", 3).scheduled(FIRST + 500, "converted_to_webinar", {"type": 9})},
+        w.started(SECOND, "run-2=="),
+    ],
+    "words_about_a_link": [
+        w.created(0, WEEKS),
+        w.started(FIRST),
+        {
+            "event": "joinlog.link_set",
+            "event_ts": 1772500000000,
+            "payload": {
+                "account_id": w.account,
+                "object": {"id": w.meeting_id, "uuid": "run-1==", "occurrence_id": "1002", "by": "a", "because": "b"},
+            },
+        },
+        {
+            "event": "joinlog.link_cleared",
+            "event_ts": 1772500001000,
+            "payload": {"account_id": w.account, "object": {"id": w.meeting_id, "uuid": "run-1==", "by": "c"}},
+        },
+        {
+            "event": "joinlog.past_instances_stated",
+            "event_ts": 1772500000500,
+            "payload": {
+                "account_id": w.account,
+                "object": {"id": w.meeting_id, "instances": [{"uuid": "run-1==", "occurrence_id": "1001"}]},
+            },
+        },
+    ],
+    "schedule_only_known_from_registrations": [
+        w.started(FIRST),
+        w.registration(1, "created", "ann", {"1001": FIRST}, status="approved"),
+        w.registration(2, "created", "ben", {"1001": FIRST + 30}, status="approved"),
+        w.registration(FIRST + 100, "created", "cyn", WEEKS, status="approved"),
+        w.moved(30, {"1001": FIRST}, {"1001": FIRST + 45}),
+    ],
+    "same_moment": [
+        w.created(0, WEEKS),
+        w.retitled(5, "A"),
+        w.retitled(5, "B"),
+        w.deleted(5),
+        w.moved(5, {"1001": FIRST}, {"1001": FIRST + 90}),
+    ],
+    "two_devices_of_one_person": [
+        w.person(61, "joined", "1", 60, **_who("ann")),
+        w.person(62, "joined", "2", 60, **_who("ann")),
+        w.person(70, "left", "1", 60, **_who("ann")),
+        w.person(80, "left", "2", 60),
+        w.ended(75, 60),
+    ],
+    "a_restart_that_overlaps_what_it_restarts": [
+        w.person(61, "joined", "1", 60, **_who("ann")),
+        w.person(64, "joined", "9", 63, "run-1b==", **_who("ann")),
+        w.person(66, "left", "1", 60),
+        w.ended(67, 60),
+        w.person(69, "left", "9", 63, "run-1b=="),
+    ],
+    "an_instance_whose_meeting_and_start_are_learned_late": [
+        w.started(60),
+        w.person(61, "joined", "1", 60, **_who("ann")),
+        w.person(900, "joined", "9", 60 + 14 * 60, "run-1b==", **_who("ann")),
+        w.started(60 + 11 * 60, "run-1b=="),
+        w.person(1000, "left", "1", 60),
+    ],
+    "an_address_that_turns_out_to_be_a_registrants": [
+        w.person(61, "joined", "1", 60, email="ANN@example.com"),
+        w.person(62, "joined", "2", 60, **_who("ann")),
+        w.registration(65, "created", "ann", status="approved"),
+        w.person(70, "left", "1", 60),
+        w.person(80, "left", "2", 60),
+    ],
+    "an_address_two_registrants_share_and_one_gives_up": [
+        w.person(61, "joined", "1", 60, email="both@example.com"),
+        w.registration(1, "created", "ann", status="approved", email="both@example.com"),
+        w.registration(2, "created", "ben", status="approved", email="both@example.com"),
+        w.registration(3, "created", "ann", status="approved", email="ann@example.com"),
+        w.person(62, "joined", "2", 60, **_who("ben")),
+    ],
+    "a_telephone_bound_to_an_address_of_a_registrant": [
+        m.person(61, "joined", "1", 60, email="ann@example.com"),
+        m.person(62, "joined", "2", 60),
+        m.person(63, "bind", "2", 60, bind_user_id="1"),
+        m.registration(1, "created", "ann", status="approved"),
+        m.person(70, "joined", "3", 60, **_who("ann")),
+    ],
+    "registered_once_for_all_dates": [
+        w.created(0, WEEKS),
+        w.retitled(1, "Weekly", settings={"registration_type": 1}),
+        w.registration(2, "created", "ann", {"1001": FIRST}, status="approved"),
+        w.registration(3, "cancelled", "ann", {"1001": FIRST}),
+        w.retitled(4, "Weekly", settings={"registration_type": 2}),
+    ],
+    "restarted_before_and_after_the_planned_end": [
+        w.created(0, WEEKS),
+        w.started(FIRST),
+        w.ended(FIRST + 58, FIRST),
+        w.started(FIRST + 63, "run-1b=="),
+        w.started(FIRST + 130, "run-1c=="),
+    ],
+    "held_though_never_planned": [
+        w.started(FIRST),
+        w.registration(1, "created", "ann", {"9": SECOND}, status="approved"),
+        w.person(FIRST + 1, "joined", "1", FIRST, **_who("ann")),
+        w.live(FIRST + 2, "started", "run-1==", FIRST, occurrence_id="77"),
+        w.ended(FIRST + 30, FIRST),
+    ],
+    "account_leaves": [
+        {"event": "app_deauthorized", "payload": {"account_id": w.account, "event_ts": "1772500000000"}},
+        {"event": "app_deauthorized", "payload": {"account_id": w.account, "event_ts": "1772600000000"}},
+        w.created(0, WEEKS),
+        w.started(FIRST),
+    ],
+}

@@ -27,6 +27,7 @@ from tests.stories import ACCOUNT, Story
 from tests.waiting import wait_until
 from webhook.pages.formatting import uuid_part
 from webhook.pages.tail import LogTail
+from webhook.parts import parts_of
 from webhook.tokens import Role, new_pass
 
 STORY = Story()
@@ -178,7 +179,7 @@ def test_no_raw_bytes_in_a_query_make_a_5xx(sqlite_url: str, redis_url: str, que
 
 
 def _epoch(site: Site) -> str:
-    tail: LogTail = site.app.extensions["joinlog"]["tail"]
+    tail: LogTail = parts_of(site.app).tail
     return tail.cursor().partition(".")[0]
 
 

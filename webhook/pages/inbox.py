@@ -72,8 +72,10 @@ def inbox() -> str:
     found = find(parts().database, search, INT64_MAX if before is None else before)
     if "HX-Request" in request.headers:
         return render_template("events.html", found=found, search=search)
-    with parts().database.read() as connection:
-        counts = count_states(connection)
+    counts: dict[str, int] = {}
+    if granted().meeting_id is None:  # they are those of all meetings
+        with parts().database.read() as connection:
+            counts = count_states(connection)
     return render_template(
         "inbox.html", found=found, search=search, counts=counts, states=list(EventState), q=request.form.get("q", "")
     )

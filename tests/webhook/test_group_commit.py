@@ -151,7 +151,7 @@ def test_a_request_that_is_alone_commits_alone_and_rings(
     committer = make_committer(sqlite_database, lambda: rings.append(1))
     for number in range(3):
         committer.commit(envelope(number))
-    assert len(rings) == 3
+    wait_until(lambda: len(rings) == 3, "a ring for each")
 
 
 def test_nobody_rings_for_what_was_not_kept(tmp_path: Any, make_committer: MakeCommitter) -> None:

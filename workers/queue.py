@@ -142,7 +142,8 @@ def ring(queue: Queue) -> bool:
     """Enqueue a drain, unless one is waiting already; returns whether it did. Raises QueueAway.
 
     A waiting drain starts after this moment and so sees what was committed before it. A drain that has started may
-    have found the inbox empty already: then another one is enqueued. What is no queue, or too long to be ours, is removed.
+    have found the inbox empty already: then another one is enqueued. What is no queue, or too long to be ours, is
+    removed first.
     """
     with _expecting_answers():
         try:

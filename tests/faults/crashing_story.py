@@ -1,8 +1,8 @@
-"""A story of deliveries, drains and a rebuild, in a process that ends at its n-th point: `python crashing_story.py URL`.
+"""A story of deliveries, drains and a rebuild, in a process that ends at its n-th point.
 
 A point is the moment before and after each send of statements to the database, each commit, and each answer to Zoom.
 For every number on standard input a child is forked that plays the story and ends itself at that point, without a word
-to anybody, as kill -9 does. The line that comes back says which deliveries were answered, and whether it came to the end.
+to anybody, as kill -9 does. The line that comes back says which deliveries were answered, and whether the story ended.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def watch(database: Database, points: Points) -> None:
         points.passed()
         return found
 
-    kind.run_all = run_all  # type: ignore[method-assign, assignment]
+    kind.run_all = run_all  # type: ignore[method-assign]
     for name in ("write", "write_one"):
         setattr(database, name, _watched(getattr(database, name), points))
 
@@ -83,7 +83,7 @@ def _watched(original: Callable[[], Any], points: Points) -> Callable[[], Any]:
     return watched
 
 
-def play(url: str, last_point: int, answered: Callable[[int], None]) -> None:
+def play(url: str, last_point: int, answered: Callable[[int], object]) -> None:
     """The story up to a point; `answered` is told each group of deliveries that was answered 2xx."""
     database, points = Database(url), Points(last_point)
     watch(database, points)
@@ -101,18 +101,23 @@ def play(url: str, last_point: int, answered: Callable[[int], None]) -> None:
 def serve(url: str) -> None:
     """Play for every number that is asked for."""
     for line in sys.stdin:
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(reading)
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-            play(url, int(line), lambda number, pipe=writing: os.write(pipe, str(number).encode()))
-            os._exit(ENDED)
-        os.close(writing)
-        answered = b"".join(iter(lambda pipe=reading: os.read(pipe, 64), b"")).decode()
-        os.close(reading)
-        _, status = os.waitpid(child, 0)
-        print("point", os.waitstatus_to_exitcode(status), answered or "-", flush=True)
+        code, answered = play_in_a_child(url, int(line))
+        print("point", code, answered or "-", flush=True)
+
+
+def play_in_a_child(url: str, last_point: int) -> tuple[int, str]:
+    """How a child ended that played up to this point, and the groups it had answered."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is drained is logged there, and the parent writes there
+        play(url, last_point, lambda number: os.write(writing, str(number).encode()))
+        os._exit(ENDED)
+    os.close(writing)
+    with open(reading, "rb") as told:
+        answered = told.read().decode()
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), answered
 
 
 if __name__ == "__main__":

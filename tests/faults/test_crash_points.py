@@ -101,4 +101,3 @@ def test_whatever_point_a_process_ends_at_everything_answered_is_applied_once(
                 break
     assert code == ENDED
     assert points > 50
-    print(points - 1, "points")

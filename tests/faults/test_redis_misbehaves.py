@@ -1,4 +1,4 @@
-"""A real worker beside a Redis that hangs, lies or dies: the inbox is emptied all the same, and nothing valid is dead."""
+"""A real worker beside a Redis that hangs, lies or dies: the inbox is emptied, and nothing valid is dead."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def worker_on(folder: Path, database_url: str, redis_url: str) -> Any:
 @pytest.fixture
 def worker(tmp_path: Path, sqlite_url: str, own_redis_server: RedisServer) -> Iterator[Running]:
     """A worker that waits for a ring."""
-    with worker_on(tmp_path, sqlite_url, own_redis_server.url) as started, Redis.from_url(own_redis_server.url) as redis:
+    url = own_redis_server.url
+    with worker_on(tmp_path, sqlite_url, url) as started, Redis.from_url(url) as redis:
         wait_until(lambda: redis.keys("rq:worker:*"), "the worker to listen", timeout_seconds=60)
         yield started
         own_redis_server.resume()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.stories import WEEK_MINUTES, Json, Story
+from typing import Any
+
+from tests.stories import WEEK_MINUTES, Json, Story, ms, zoom
 
 WEEKS = {"1001": 60.0, "1002": 60.0 + WEEK_MINUTES}
 FIRST, SECOND = 60.0, 60.0 + WEEK_MINUTES

@@ -26,13 +26,13 @@ class NoPace:
 
 @contextmanager
 def asking(
-    world: World = WORLD, secret: str = "fake-secret", **options: Any
+    world: World = WORLD, secret: str | None = None, **options: Any
 ) -> Iterator[tuple[ZoomClient, ApiServer, list[float]]]:
     """A client of a fake Zoom; what it would have slept is noted."""
     pauses: list[float] = []
     with ApiServer(world, 1, ApiOptions(**{"limits": False, **options})) as zoom, open_http() as http:
         api = zoom.api
-        credentials = ZoomCredentials(api.accounts[0], api.options.client_id, secret)
+        credentials = ZoomCredentials(api.accounts[0], api.options.client_id, secret or api.options.client_secret)
         client = ZoomClient(
             credentials, zoom.api_url, zoom.oauth_url, NoPace(), http, pauses.append,
             lambda: datetime.now(UTC).timestamp() + zoom.seconds_ahead, calls=Counter(),

@@ -119,15 +119,47 @@ def _without_repeats(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 CLAIMED = ("account_id", "id", "idempotency_key", "event_type", "event_ts", "received_at", "body")
+CLAIMED_BYTES_MAX = 4 * 1024 * 1024  # of bodies that one batch holds, or one body
+_SMALL_BYTES = 4096  # bodies up to here come with the claim; a larger one is read once it is known to fit
 
 
 def claim(connection: Connection, limit: int) -> list[Claimed]:
-    """Take up to `limit` pending events, oldest first, that no other worker holds, until this transaction ends."""
+    """Take pending events, oldest first, that no other worker holds, until this transaction ends.
+
+    Up to `limit` of them, and up to CLAIMED_BYTES_MAX of bodies; one event at least.
+    """
     dialect = dialect_of(connection)
+    names = ", ".join(CLAIMED[:-1])
+    small = f"CASE WHEN {dialect.bytes_of('body')} <= {_SMALL_BYTES} THEN body END"
     query = (
-        f"SELECT {', '.join(CLAIMED)} FROM inbox_event WHERE state = 'pending' ORDER BY id LIMIT ? {dialect.claim_lock}"
+        f"SELECT {names}, {small}, {dialect.bytes_of('body')} FROM inbox_event WHERE state = 'pending' "
+        f"ORDER BY id LIMIT ? {dialect.claim_lock}"
     )
-    return claimed_from(dialect.run(connection, query, (limit,)))
+    text, values = dialect.for_driver(query, (limit,))
+    held = 0
+    rows: list[Any] = []
+    found = connection.exec_driver_sql(text, values)
+    for row in found:
+        held += row[-1] or 0
+        if rows and held > CLAIMED_BYTES_MAX:
+            break
+        rows.append(row)
+    found.close()
+    claimed = claimed_from(row[:-1] for row in rows)
+    large = {(row[0], row[1]) for row in rows if row[-2] is None and row[-1] is not None}
+    return _with_bodies(connection, claimed, large) if large else claimed
+
+
+def _with_bodies(connection: Connection, claimed: Sequence[Claimed], large: set[InboxKey]) -> list[Claimed]:
+    """These events with the bodies that did not come with the claim."""
+    dialect, kinds = dialect_of(connection), key_kinds(_TABLE)
+    query = dialect.select_by("t.account_id, t.id, t.body", _TABLE, kinds)
+    found = dialect.run(connection, query, (dialect.pack_keys(kinds, sorted(large)),))
+    bodies = {(account_id, id_): body for account_id, id_, body in found}
+    return [
+        event._replace(body=bodies[event.account_id, event.id]) if (event.account_id, event.id) in bodies else event
+        for event in claimed
+    ]
 
 
 def claim_again(connection: Connection, keys: Sequence[InboxKey]) -> list[Claimed]:

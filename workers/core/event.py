@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from schema.zoom.payloads import ObjectPart, PayloadError, PayloadPart, read_whole_number
+from schema.zoom.payloads import ObjectPart, PayloadError, PayloadPart, read_identifier, read_whole_number
 from workers.core.merge import Fact
 
 
@@ -44,9 +44,10 @@ class Event(NamedTuple):
     @property
     def uuid(self) -> str:
         """The instance it is about. Raises PayloadError when it does not say."""
-        if not self.zoom_object.uuid:
+        uuid = read_identifier(self.zoom_object.uuid)
+        if uuid is None:
             raise PayloadError("payload.object has no uuid")
-        return self.zoom_object.uuid
+        return uuid
 
 
 Facts = Iterator[Fact]

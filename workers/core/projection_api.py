@@ -17,6 +17,7 @@ from schema.zoom.payloads import (
     PayloadError,
     RegistrantPart,
     read_email,
+    read_identifier,
     read_moment,
     read_text,
     read_whole_number,
@@ -38,37 +39,38 @@ def instances_read(event: Event) -> Facts:
     """
     told = event.zoom_object
     instances = told.instances or []
-    named = [_start(item) for item in instances if read_text(item.occurrence_id)]
+    named = [_start(item) for item in instances if read_identifier(item.occurrence_id)]
     told_since = min((start for start in named if start), default=None)
     for item in instances:
-        if not item.uuid:
+        uuid = read_identifier(item.uuid)
+        if uuid is None:
             continue
-        occurrence_id, start = read_text(item.occurrence_id), _start(item)
-        yield from _instance(event, item.uuid, event.meeting_id, told.kind, item)
+        occurrence_id, start = read_identifier(item.occurrence_id), _start(item)
+        yield from _instance(event, uuid, event.meeting_id, told.kind, item)
         if occurrence_id is None and told_since is not None and start is not None and start > told_since:
             occurrence_id = NO_OCCURRENCE
         if occurrence_id is not None:
             values = {"meeting_id": event.meeting_id, "occurrence_id": occurrence_id, "stated_at": event.at}
-            yield Fact("link_statement", (event.account_id, item.uuid, "zoom"), values, event.at_ms)
+            yield Fact("link_statement", (event.account_id, uuid, "zoom"), values, event.at_ms)
 
 
 def history_read(event: Event) -> Facts:
     """Every instance of the account in a span of days, also those nobody announced."""
     for item in event.zoom_object.instances or ():
-        meeting_id = read_whole_number(item.id)
-        if item.uuid and meeting_id is not None:
+        uuid, meeting_id = read_identifier(item.uuid), read_whole_number(item.id)
+        if uuid is not None and meeting_id is not None:
             yield _mentioned_meeting(event, meeting_id, item.kind, read_text(item.topic))
-            yield from _instance(event, item.uuid, meeting_id, item.kind, item)
+            yield from _instance(event, uuid, meeting_id, item.kind, item)
 
 
 def registrants_read(event: Event) -> Facts:
     """Who is registered for one occurrence or for all, and who is gone from complete lists: cancelled as of then."""
     told = event.zoom_object
-    occurrence_ids = (read_text(told.occurrence_id) or EVERY_OCCURRENCE,)
+    occurrence_ids = (read_identifier(told.occurrence_id) or EVERY_OCCURRENCE,)
     yield _mentioned_meeting(event, event.meeting_id, told.kind, None)
     for registrant in told.registrants or ():
         yield from _registrant(event, registrant, occurrence_ids)
-    for registrant_id in told.gone or ():
+    for registrant_id in filter(None, map(read_identifier, told.gone or ())):
         values = {"history": (StatusEntry(event.at_ms, "cancelled", occurrence_ids),)}
         yield Fact("registrant", (event.account_id, event.meeting_id, registrant_id), values, event.at_ms)
 
@@ -115,7 +117,7 @@ def _instance(event: Event, uuid: str, meeting_id: int, kind: str | None, item: 
 
 def _registrant(event: Event, registrant: RegistrantPart, occurrence_ids: tuple[str, ...]) -> Facts:
     email = read_email(registrant.email)
-    registrant_id = read_text(registrant.id) or (f"email:{email}" if email else None)
+    registrant_id = read_identifier(registrant.id) or (f"email:{email}" if email else None)
     if registrant_id is None:
         raise PayloadError("registrant has neither id nor email")
     signed_up_at = read_moment(registrant.create_time) or event.at
@@ -140,15 +142,15 @@ def _registrant(event: Event, registrant: RegistrantPart, occurrence_ids: tuple[
 
 def _connection(event: Event, row: ParticipantPart) -> Facts:
     """One stay of one connection. A row without a `user_id` or a time names no connection of the webhooks'."""
-    connection_id = read_text(row.user_id)
+    connection_id = read_identifier(row.user_id)
     joined_at, left_at = read_moment(row.join_time), read_moment(row.leave_time)
     if connection_id is None or joined_at is None or left_at is None:
         return
     joined_ms = to_milliseconds(joined_at)
     values = {
         "meeting_id": event.meeting_id,
-        "registrant_id": read_text(row.registrant_id),
-        "zoom_user_id": read_text(row.id),
+        "registrant_id": read_identifier(row.registrant_id),
+        "zoom_user_id": read_identifier(row.id),
         "email": read_email(row.email),
         "name": read_text(row.user_name),
         "reported": (ReportedStay(joined_ms, max(joined_ms, to_milliseconds(left_at))),),

@@ -284,7 +284,7 @@ STORIES: dict[str, list[Json]] = {
         w.live(FIRST + 2, "started", "run-1==", FIRST, occurrence_id="77"),
         w.ended(FIRST + 30, FIRST),
     ],
-    "told_by_webhooks_and_by_the_api": [
+    "registrations_told_by_webhooks_and_by_the_api": [
         w.created(0, WEEKS),
         w.registration(1, "created", "ann", {"1001": FIRST}, status="approved"),
         _answer("meeting_read", 400, occurrences=w.dates(WEEKS, duration=60, status="available"), type=9),
@@ -298,31 +298,31 @@ STORIES: dict[str, list[Json]] = {
             ],
         ),
         _answer("registrants_read", 402, occurrence_id="1001", gone=["ann"]),
-        w.started(FIRST),
+    ],
+    "stays_told_by_webhooks_and_by_the_report": [
         w.person(FIRST + 1, "joined", "1", FIRST, **_who("ann")),
-        w.person(FIRST + 20, "left", "1", FIRST, **_who("ann")),
         w.person(FIRST + 5, "joined", "2", FIRST),
         w.person(FIRST + 40, "left", "3", FIRST),
+        w.ended(FIRST + 60, FIRST),
         _answer(
             "participants_read",
             403,
             uuid="run-1==",
             start_time=zoom(FIRST),
-            end_time=zoom(FIRST + 50),
             participants=[
-                {
-                    "user_id": "1",
-                    "registrant_id": "ann",
-                    "join_time": zoom(FIRST + 1.05),
-                    "leave_time": zoom(FIRST + 20.05),
-                },
+                {"user_id": "1", "registrant_id": "ann", "join_time": zoom(FIRST + 1), "leave_time": zoom(FIRST + 21)},
                 {"user_id": "2", "join_time": zoom(FIRST + 5), "leave_time": zoom(FIRST + 30)},
                 {"user_id": "3", "join_time": zoom(FIRST + 6), "leave_time": zoom(FIRST + 40)},
                 {"user_id": "4", "join_time": zoom(FIRST + 7), "leave_time": zoom(FIRST + 9)},
-                {"user_id": "4", "join_time": zoom(FIRST + 8), "leave_time": zoom(FIRST + 10), "failover": True},
+                {"user_id": "4", "join_time": zoom(FIRST + 8), "leave_time": zoom(FIRST + 10)},
                 {"user_id": "5", "join_time": zoom(FIRST), "leave_time": zoom(FIRST + 1), "status": "in_waiting_room"},
             ],
         ),
+    ],
+    "instances_told_by_webhooks_and_by_the_api": [
+        w.created(0, WEEKS),
+        w.started(FIRST),
+        w.ended(FIRST + 50, FIRST),
         _answer(
             "instances_read",
             404,

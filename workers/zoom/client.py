@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
@@ -155,7 +156,7 @@ class ZoomClient:
         if self.calls is not None:
             self.calls[endpoint.tier.value] += 1
         return self._send(
-            "GET", self.api_url + endpoint.path_for(target), params=query,
+            "GET", self.api_url + _path_for(endpoint, target), params=query,
             headers={"authorization": f"Bearer {token.text}"},
         )  # fmt: skip
 
@@ -190,6 +191,13 @@ class ZoomClient:
 def open_http() -> httpx.Client:
     """Connections for a `ZoomClient`, to be closed by whoever opened them."""
     return httpx.Client(timeout=CALL_SECONDS_MAX, follow_redirects=False)
+
+
+def _path_for(endpoint: Endpoint, target: str) -> str:
+    """The path for one id or uuid. A uuid that begins with `/` or holds `//` is encoded twice."""
+    encoded = quote(target, safe="")
+    is_odd = target.startswith("/") or "//" in target
+    return endpoint.path.replace("{}", quote(encoded, safe="") if is_odd else encoded)
 
 
 def _judge(endpoint: Endpoint, answer: httpx.Response, is_next: bool, clock: Callable[[], float]) -> dict[str, Any]:

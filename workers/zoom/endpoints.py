@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import quote
 
 
 class Tier(StrEnum):
@@ -40,11 +39,6 @@ class Endpoint:
     rows: str | None = None
     is_paged: bool = False
     becomes: str | None = None  # the event its answers are kept as
-
-    def path_for(self, target: str) -> str:
-        """The path for one id or uuid. A uuid that begins with `/` or holds `//` is encoded twice."""
-        encoded = quote(target, safe="")
-        return self.path.replace("{}", quote(encoded, safe="") if target.startswith("/") or "//" in target else encoded)
 
 
 MEETING_READ = "zoom.meeting_read"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from schema.store.database import Database
 from schema.store.inbox import CLAIMED_BYTES_MAX, claim
 from schema.zoom.payloads import EMAIL_BYTES_MAX, IDENTIFIER_BYTES_MAX, OCCURRENCES_MAX
 from tests.inbox_to_tables import drain, keep_events, one, select, take
+from tests.processes import environment
 from tests.stories import Json, Story
 from workers import drain as draining
 from workers.drain import Drain, Settled
@@ -107,3 +110,34 @@ def test_malformed_events_are_settled_with_their_batch(database: Database) -> No
     finally:
         event.remove(Engine, "begin", note)
     assert len(begun) == 1
+
+
+GROWTH_MIB_MAX = 60
+LARGEST_BODIES = 100
+MEASURED_WORKER = """
+import sys
+from schema.store.database import Database
+from workers.drain import Drain
+
+def peak():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) // 1024
+
+database = Database(sys.argv[1])
+drain, before = Drain(database), peak()
+drained = drain.drain_all()
+database.close()
+print(drained, peak() - before)
+"""
+
+
+def test_a_flood_of_the_largest_bodies_costs_a_worker_little_memory(database: Database, database_url: str) -> None:
+    """As one batch these alone have 94 MiB; five hundred of them once took a worker to several GiB."""
+    for number in range(LARGEST_BODIES):
+        keep_events(database, [large(number, 965 * 1024)])
+    ran = subprocess.run(
+        [sys.executable, "-c", MEASURED_WORKER, database_url],
+        env=environment(), capture_output=True, text=True, timeout=100, check=True,
+    )  # fmt: skip
+    drained, growth_mebibytes = map(int, ran.stdout.splitlines()[-1].split())
+    assert drained == LARGEST_BODIES
+    assert growth_mebibytes < GROWTH_MIB_MAX

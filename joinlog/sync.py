@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -72,7 +73,7 @@ def _sync_account(
     subject = " ".join(map(str, sorted(numbers))) or f"{days[0]}/{days[1]}"
     calls: Counter[str] = Counter()
     drain = Drain(database, retry_for_seconds=RETRY_FOR_SECONDS)
-    with open_http() as http, Progress(console=Console(stderr=True), transient=True) as progress:
+    with open_http() as http, _progress() as progress:
         client = ZoomClient(
             credentials, settings.zoom_api_url.rstrip("/"), settings.zoom_oauth_url,
             SharedPace(database, settings.zoom_plan, settings.zoom_rate_share), http, calls=calls,
@@ -90,6 +91,11 @@ def _sync_account(
     counted.update(run.counted)
     counted.update({f"{tier} calls": number for tier, number in calls.items()})
     remains += run.remains
+
+
+def _progress() -> Progress:
+    """A bar for people to watch; nothing where nobody does."""
+    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
 def _each(progress: Progress, meetings: Sequence[int], ask: Callable[[int], None]) -> None:

@@ -155,9 +155,9 @@ class Instance(SQLModel, table=True):
     observed_start: datetime | None = _column("internal: time of its `started` event, UTC", UtcDateTime)
     stated_start: datetime | None = _column("internal: `start_time` of its live events, UTC", UtcDateTime)
     first_seen_at: datetime | None = _column("internal: earliest sign of life, UTC", UtcDateTime)
-    reported_start: datetime | None = _column("internal: start as Zoom's API states it, UTC", UtcDateTime)
     stamps: str | None = _column(STAMPS)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    reported_start: datetime | None = _column("internal: start as Zoom's API states it, UTC", UtcDateTime)
     __table_args__ = (
         Index("instance_meeting", "account_id", "meeting_id", "occurrence_id"),
         Index("instance_updated", "updated_at"),
@@ -227,9 +227,9 @@ class Connection(SQLModel, table=True):
     email: str | None = _column("address, lower case, where Zoom shows it")
     name: str | None = _column("name shown, as last stated; never identifies anybody")
     role: str | None = _column("host, co-host or attendee, as last stated")
-    reported: str | None = _column("internal: every stay of Zoom's report, JSON text of pairs, ms since 1970")
     stamps: str | None = _column(STAMPS)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    reported: str | None = _column("internal: every stay of Zoom's report, JSON text of pairs, ms since 1970")
     __table_args__ = (
         partial_index("connection_bound", "account_id", "uuid", where="bound_to IS NOT NULL"),
         partial_index(

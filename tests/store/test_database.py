@@ -133,7 +133,7 @@ def test_a_row_of_every_table_is_read_as_it_was_written(database: Database, tabl
 
 def test_the_type_of_a_row_has_the_columns_of_its_table() -> None:
     for table, row_type in ROW_TYPES.items():
-        assert [*row_type.__struct_fields__, "updated_at"] == [column.name for column in TABLES[table].columns], table
+        assert {*row_type.__struct_fields__, "updated_at"} == {column.name for column in TABLES[table].columns}, table
         assert list(KEY_COLUMNS[table]) == [column.name for column in TABLES[table].primary_key], table
 
 

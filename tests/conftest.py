@@ -1,6 +1,7 @@
 """What the tests share: real SQLite, Postgres and Redis on loopback, and no way out of this machine.
 
-One Postgres and one Redis server per pytest worker; a fresh migrated database per test, copied from a template.
+One Postgres and one Redis server per pytest worker; a fresh migrated database per test, copied from a template. All
+their files are in memory where this machine has room for them there: making a database takes 20 ms instead of 400.
 """
 
 from __future__ import annotations
@@ -36,10 +37,26 @@ from tests.waiting import wait_until
 SIGNING_KEY = "a-key-for-tests-only"
 DATABASES = ("sqlite", "postgres")
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - every folder in it is made by `tempfile`
+MEMORY_BYTES_MIN = 4 * 1024**3
+
 settings.register_profile("joinlog", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("joinlog")
 
 _numbers = count(1)
+
+
+def pytest_configure() -> None:
+    """Keep what tests write in memory, unless whoever starts them has named a place."""
+    if "TMPDIR" not in os.environ and _has_room(MEMORY):
+        os.environ["TMPDIR"] = str(MEMORY)  # of the processes that tests start, too
+        tempfile.tempdir = None  # what `tempfile` found before
+
+
+def _has_room(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= MEMORY_BYTES_MIN
+    return False
 
 
 @pytest.fixture(scope="session", autouse=True)

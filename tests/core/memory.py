@@ -24,6 +24,12 @@ class MemoryTables:
     def __init__(self) -> None:
         self.rows: dict[str, dict[Key, Any]] = {table: {} for table in ROW_TYPES}
 
+    def copy(self) -> MemoryTables:
+        """The same rows, to go on from; no row is ever changed in place."""
+        other = MemoryTables()
+        other.rows = {table: dict(rows) for table, rows in self.rows.items()}
+        return other
+
     def apply(self, facts: Sequence[Fact], now: datetime) -> Change:
         """Load, decide, save: one batch."""
         known = Known()

@@ -9,12 +9,13 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.conftest import free_port
+from tests.conftest import SIGNING_KEY, free_port
 from tests.processes import START_SECONDS_MAX, descendants, environment, is_alive
 from tests.signed_requests import SECRET, encode, read_payload_file, signed_headers
 from tests.waiting import wait_until
@@ -50,6 +51,7 @@ def closed() -> None:
     """There is no standard output and no standard error."""
 
 
+ALONE = {"DATABASE_URL": "sqlite:///joinlog.db", "REDIS_URL": "redis://127.0.0.1:1/0", "SECRET_KEY": SIGNING_KEY}
 _held_open: list[int] = []
 
 
@@ -72,14 +74,18 @@ def instances(path: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM instance").fetchone()[0])
 
 
-@pytest.mark.parametrize("output", [full_disk, reader_gone, reader_stopped, closed])
-def test_nothing_ends_because_a_line_cannot_be_written(output: Callable[[], int | None], tmp_path: Path) -> None:
-    port = free_port()
+@contextmanager
+def started(
+    folder: Path, output: Callable[[], int | None], command: str, port: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A command whose output goes there; whatever it started is gone afterwards."""
     descriptor = output()
-    up = subprocess.Popen(
-        [sys.executable, "-P", "-m", "joinlog", "up"],
-        cwd=tmp_path,
-        env=environment(PORT=str(port), ZOOM_WEBHOOK_SECRET_TOKEN=SECRET, LOG_LEVEL="debug"),
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "joinlog", command],
+        cwd=folder,
+        env=environment(
+            PORT=str(port), ZOOM_WEBHOOK_SECRET_TOKEN=SECRET, LOG_LEVEL="debug", **({} if command == "up" else ALONE)
+        ),
         stdin=subprocess.DEVNULL,
         stdout=descriptor,
         stderr=descriptor,
@@ -87,6 +93,41 @@ def test_nothing_ends_because_a_line_cannot_be_written(output: Callable[[], int 
         start_new_session=True,
     )
     try:
+        yield process
+    finally:
+        family = descendants(process.pid)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        for pid in family:
+            if is_alive(pid):
+                os.kill(pid, signal.SIGKILL)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def deliver(port: int) -> int:
+    """Post an event; returns the status."""
+    body = encode(read_payload_file("webinar.started"))
+    url = f"http://127.0.0.1:{port}/webhook"
+    return httpx.post(url, content=body, headers=signed_headers(body), trust_env=False).status_code
+
+
+@pytest.mark.parametrize("output", [full_disk, reader_gone, closed])
+def test_a_web_process_answers_though_no_line_can_be_written(
+    output: Callable[[], int | None], tmp_path: Path, sqlite_url: str
+) -> None:
+    port = free_port()
+    with started(tmp_path, output, "web", port) as web:
+        wait_until(lambda: is_ready(port), "the web process", timeout_seconds=START_SECONDS_MAX)
+        assert deliver(port) == 204
+        web.send_signal(signal.SIGTERM)
+        assert web.wait(30) == 0
+
+
+def test_nothing_ends_because_a_line_cannot_be_written(tmp_path: Path) -> None:
+    port = free_port()
+    with started(tmp_path, reader_stopped, "up", port) as up:
         wait_until(
             lambda: is_ready(port) and len(children(up.pid)) == 3, "all to run", timeout_seconds=START_SECONDS_MAX
         )
@@ -96,25 +137,11 @@ def test_nothing_ends_because_a_line_cannot_be_written(output: Callable[[], int 
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: others(up.pid, killed) == 3, "three others", timeout_seconds=START_SECONDS_MAX)
         wait_until(lambda: is_ready(port), "the new web process", timeout_seconds=START_SECONDS_MAX)
-        body = encode(read_payload_file("webinar.started"))
-        answer = httpx.post(
-            f"http://127.0.0.1:{port}/webhook", content=body, headers=signed_headers(body), trust_env=False
-        )
-        assert answer.status_code == 204
+        assert deliver(port) == 204
         wait_until(lambda: instances(tmp_path / "joinlog.db") == 1, "the instance", timeout_seconds=START_SECONDS_MAX)
         assert up.poll() is None
         up.send_signal(signal.SIGTERM)
         assert up.wait(30) == 0
-    finally:
-        family = descendants(up.pid)
-        if up.poll() is None:
-            up.kill()
-            up.wait()
-        for pid in family:
-            if is_alive(pid):
-                os.kill(pid, signal.SIGKILL)
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 def children(pid: int) -> dict[str, int]:

@@ -17,7 +17,7 @@ from joinlog.supervisor import Child, pause_after
 from joinlog.up import settle
 from schema.settings import ConfigurationError, Settings
 from tests.conftest import free_port
-from tests.processes import child_named, descendants, is_alive, joinlog, running
+from tests.processes import Running, child_named, descendants, is_alive, joinlog, running
 from tests.signed_requests import SECRET, read_payload_file
 from tests.waiting import wait_until
 
@@ -32,7 +32,8 @@ def instances(folder: Path) -> int:
     return int(count)
 
 
-def test_killed_processes_are_started_again_and_a_killed_up_leaves_no_orphan(tmp_path: Path) -> None:
+@pytest.mark.timeout(300)  # it starts `joinlog up` twice
+def test_it_starts_again_what_ends_is_alone_in_its_folder_and_leaves_nothing_when_it_is_killed(tmp_path: Path) -> None:
     with running(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET) as up:
         up.says(READY)
         assert f"{up.url}/webhook" in up.output
@@ -43,51 +44,35 @@ def test_killed_processes_are_started_again_and_a_killed_up_leaves_no_orphan(tmp
         wait_until(up.is_ready, "the new web process")
         assert up.post(read_payload_file("webinar.started")) == 204
         wait_until(lambda: instances(tmp_path) == 1, "the new worker to put the instance on record")
+        assert_a_second_one_says_so_and_touches_nothing(tmp_path, up)
+        left = Path((tmp_path / ".joinlog-redis").read_text().removeprefix("unix://")).parent
         family = descendants(up.process.pid)
         assert len(family) == 5, family  # redis, worker, clock, web and granian's own
         up.process.kill()
         wait_until(lambda: not any(is_alive(pid) for pid in family), "the kernel to end them all")
-
-
-@pytest.mark.timeout(300)  # it starts `joinlog up` twice
-def test_one_that_starts_right_after_a_kill_has_the_port_and_cleans_up(tmp_path: Path) -> None:
-    with running(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET) as killed:
-        killed.says(READY)
-        left = Path((tmp_path / ".joinlog-redis").read_text().removeprefix("unix://")).parent
-        family = descendants(killed.process.pid)
-        killed.process.kill()
-        killed.process.wait()
-        wait_until(lambda: not any(is_alive(pid) for pid in family), "the kernel to end them all")
     assert left.exists()
     with socket.socket() as late:  # one of them that has not ended yet
         late.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        late.bind(("127.0.0.1", killed.port))
+        late.bind(("127.0.0.1", up.port))
         late.listen()
-        with running(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET, PORT=str(killed.port)) as up:
-            up.says("still has port")
+        with running(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET, PORT=str(up.port)) as next_one:
+            next_one.says("still has port")
             late.close()
-            up.says(READY, times=2)  # both write into one file
+            next_one.says(READY, times=2)  # both write into one file
             assert not left.exists()
-            assert up.post(read_payload_file("webinar.started")) == 204
-            assert up.stop() == 0
+            assert next_one.post(read_payload_file("webinar.ended")) == 204
+            assert next_one.stop() == 0
 
 
-@pytest.mark.timeout(300)  # it starts `joinlog up` twice
-def test_a_second_one_in_a_folder_says_so_and_touches_nothing_of_the_first(tmp_path: Path) -> None:
-    with running(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET) as up:
-        up.says(READY)
-        before = {file.name: file.read_bytes() for file in tmp_path.glob(".joinlog-*")}
-        assert before.keys() == {".joinlog-key", ".joinlog-redis", ".joinlog-up"}
-        second = joinlog(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET, PORT=str(free_port()))
-        assert second.returncode == 2
-        assert f"runs in this folder already (process {up.process.pid})" in second.stderr
-        assert len(second.stderr.splitlines()) == 1
-        assert {file.name: file.read_bytes() for file in tmp_path.glob(".joinlog-*")} == before
-        assert up.is_ready()
-        assert up.stop() == 0
-    with running(tmp_path, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET) as third:
-        third.says(READY, times=2)
-        assert third.stop() == 0
+def assert_a_second_one_says_so_and_touches_nothing(folder: Path, up: Running) -> None:
+    before = {file.name: file.read_bytes() for file in folder.glob(".joinlog-*")}
+    assert before.keys() == {".joinlog-key", ".joinlog-redis", ".joinlog-up"}
+    second = joinlog(folder, "up", ZOOM_WEBHOOK_SECRET_TOKEN=SECRET, PORT=str(free_port()))
+    assert second.returncode == 2
+    assert f"runs in this folder already (process {up.process.pid})" in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+    assert {file.name: file.read_bytes() for file in folder.glob(".joinlog-*")} == before
+    assert up.is_ready()
 
 
 def test_without_a_secret_a_demo_plays_until_ctrl_c(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
@@ -239,3 +241,9 @@ def test_nothing_unpickles() -> None:
 def test_the_checks_have_teeth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert why_imports("workers.drain", {"sqlalchemy"}) is not None
     assert why_imports("webhook.app", {"flask"}) == ["webhook.app", "flask"]
+
+
+def test_a_process_on_sqlite_does_not_load_the_driver_of_postgres() -> None:
+    """It costs 10 MiB and 75 ms."""
+    program = "import sys, webhook.app, workers.main, workers.clock; sys.exit('psycopg' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

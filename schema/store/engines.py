@@ -12,8 +12,6 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
-from schema.store.bounded_connection import bound_answers
-
 WRITE_WAIT_SECONDS_MAX = 2.0
 """How long a writer waits for another one; an answer to Zoom has to be out within 3 s."""
 
@@ -26,6 +24,8 @@ POOL_CONNECTIONS = 8
 
 def open_postgres(url: URL, durable: bool, statement_seconds: float | None) -> Engine:
     """An engine for Postgres; `statement_seconds` bounds each statement and each wait for a lock."""
+    from schema.store.bounded_connection import bound_answers  # its driver is 10 MiB, which SQLite need not pay
+
     options = ["-c timezone=UTC", "-c jit=off"]  # compiling costs more than any query here
     if not durable:
         options.append("-c synchronous_commit=off")

@@ -114,13 +114,30 @@ def _without_repeats(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 CLAIMED = ("account_id", "id", "idempotency_key", "event_type", "event_ts", "received_at", "body")
 
 
-def claim(connection: Connection, limit: int) -> list[Claimed]:
-    """Take up to `limit` pending events, oldest first, that no other worker holds, until this transaction ends."""
+def claim(connection: Connection, limit: int, after: int = 0) -> list[Claimed]:
+    """Take up to `limit` pending events with ids above `after`, oldest first, until this transaction ends.
+
+    Events that another worker holds are passed by.
+    """
     dialect = dialect_of(connection)
     query = (
-        f"SELECT {', '.join(CLAIMED)} FROM inbox_event WHERE state = 'pending' ORDER BY id LIMIT ? {dialect.claim_lock}"
+        f"SELECT {', '.join(CLAIMED)} FROM inbox_event WHERE state = 'pending' AND id > ? ORDER BY id LIMIT ? "
+        f"{dialect.claim_lock}"
     )
-    return claimed_from(dialect.run(connection, query, (limit,)))
+    return claimed_from(dialect.run(connection, query, (after, limit)))
+
+
+def claim_recent(connection: Connection, limit: int, since: datetime) -> list[Claimed]:
+    """The same of those events that became pending, or were replayed, since a moment, whatever their ids.
+
+    It never looks at the index of what is pending, which a held snapshot fills with dead entries on Postgres.
+    """
+    query = (
+        "WITH recent AS MATERIALIZED (SELECT account_id, id, state FROM inbox_event WHERE updated_at >= ?) "
+        "SELECT account_id, id FROM recent WHERE state = 'pending' ORDER BY id LIMIT ?"
+    )
+    keys = [(account_id, id_) for account_id, id_ in dialect_of(connection).run(connection, query, (since, limit))]
+    return claim_again(connection, keys) if keys else []
 
 
 def claim_again(connection: Connection, keys: Sequence[InboxKey]) -> list[Claimed]:

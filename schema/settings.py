@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address the web process listens on")
     port: int = Field(8000, ge=0, le=65535, description="port the web process listens on")
     public_url: OptionalText = Field(None, description="https://... as Zoom and browsers reach this server")
-    trusted_proxies: int = Field(0, ge=0, le=8, description="reverse proxies in front whose X-Forwarded-* is believed")
+    trusted_proxies: int = Field(0, ge=0, le=8, description="reverse proxies in front whose X-Forwarded-* is trusted")
     web_threads: int = Field(4, ge=1, le=512, description="pages made at the same moment; Zoom's events need no thread")
     web_backlog: int = Field(4096, ge=128, le=65535, description="connections that may wait to be accepted")
     signature_tolerance_seconds: int = Field(

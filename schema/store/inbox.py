@@ -112,19 +112,21 @@ def _without_repeats(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 CLAIMED = ("account_id", "id", "idempotency_key", "event_type", "event_ts", "received_at", "body")
+CLAIMED_BYTES_MAX = 4 * 1024 * 1024  # of bodies that one batch holds, or one body
+_SMALL_BYTES = 4096  # bodies up to here come with the claim; a larger one is read once it is known to fit
 
 
 def claim(connection: Connection, limit: int, after: int = 0) -> list[Claimed]:
-    """Take up to `limit` pending events with ids above `after`, oldest first, until this transaction ends.
+    """Take pending events with ids above `after`, oldest first, passing by what other workers hold, until the commit.
 
-    Events that another worker holds are passed by.
+    Up to `limit` of them, and up to CLAIMED_BYTES_MAX of bodies; one event at least.
     """
     dialect = dialect_of(connection)
     query = (
-        f"SELECT {', '.join(CLAIMED)} FROM inbox_event WHERE state = 'pending' AND id > ? ORDER BY id LIMIT ? "
-        f"{dialect.claim_lock}"
+        f"SELECT {_claim_columns(dialect)} FROM inbox_event t WHERE t.state = 'pending' AND t.id > ? "
+        f"ORDER BY t.id LIMIT ? {dialect.claim_lock}"
     )
-    return claimed_from(dialect.run(connection, query, (after, limit)))
+    return _bounded(connection, query, (after, limit))
 
 
 def claim_recent(connection: Connection, limit: int, since: datetime) -> list[Claimed]:
@@ -132,12 +134,53 @@ def claim_recent(connection: Connection, limit: int, since: datetime) -> list[Cl
 
     It never looks at the index of what is pending, which a held snapshot fills with dead entries on Postgres.
     """
+    dialect, kinds = dialect_of(connection), key_kinds(_TABLE)
     query = (
         "WITH recent AS MATERIALIZED (SELECT account_id, id, state FROM inbox_event WHERE updated_at >= ?) "
         "SELECT account_id, id FROM recent WHERE state = 'pending' ORDER BY id LIMIT ?"
     )
-    keys = [(account_id, id_) for account_id, id_ in dialect_of(connection).run(connection, query, (since, limit))]
-    return claim_again(connection, keys) if keys else []
+    keys = dialect.run(connection, query, (since, limit))
+    lock = dialect.claim_lock.replace("UPDATE", "UPDATE OF t")
+    query = dialect.select_by(
+        _claim_columns(dialect), _TABLE, kinds, f"AND t.state = 'pending' ORDER BY t.id LIMIT ? {lock}"
+    )
+    return _bounded(connection, query, (dialect.pack_keys(kinds, keys), limit)) if keys else []
+
+
+def _claim_columns(dialect: Dialect) -> str:
+    """What a claim reads: a small body, and how long every body is."""
+    length = dialect.bytes_of("t.body")
+    names = ", ".join(f"t.{name}" for name in CLAIMED[:-1])
+    return f"{names}, CASE WHEN {length} <= {_SMALL_BYTES} THEN t.body END, {length}"
+
+
+def _bounded(connection: Connection, query: str, values: Sequence[Any]) -> list[Claimed]:
+    """Read claimed events until their bodies are CLAIMED_BYTES_MAX long."""
+    text, parameters = dialect_of(connection).for_driver(query, values)
+    held = 0
+    rows: list[Any] = []
+    found = connection.exec_driver_sql(text, parameters)
+    for row in found:
+        held += row[-1] or 0
+        if rows and held > CLAIMED_BYTES_MAX:
+            break
+        rows.append(row)
+    found.close()
+    claimed = claimed_from(row[:-1] for row in rows)
+    large = {(row[0], row[1]) for row in rows if row[-2] is None and row[-1] is not None}
+    return _with_bodies(connection, claimed, large) if large else claimed
+
+
+def _with_bodies(connection: Connection, claimed: Sequence[Claimed], large: set[InboxKey]) -> list[Claimed]:
+    """These events with the bodies that did not come with the claim."""
+    dialect, kinds = dialect_of(connection), key_kinds(_TABLE)
+    query = dialect.select_by("t.account_id, t.id, t.body", _TABLE, kinds)
+    found = dialect.run(connection, query, (dialect.pack_keys(kinds, sorted(large)),))
+    bodies = {(account_id, id_): body for account_id, id_, body in found}
+    return [
+        event._replace(body=bodies[event.account_id, event.id]) if (event.account_id, event.id) in bodies else event
+        for event in claimed
+    ]
 
 
 def claim_again(connection: Connection, keys: Sequence[InboxKey]) -> list[Claimed]:

@@ -17,6 +17,10 @@ from schema.zoom.envelope import decode_document
 Number = int | float | str | None  # Zoom writes numbers as numbers in some events and as text in others
 MEETING_ID_MAX = 2**63 - 1
 MINUTES_MAX = 60 * 24 * 366
+INTEGER_MAX = 2**31 - 1  # what a column of whole numbers holds
+IDENTIFIER_BYTES_MAX = 400  # Zoom's have some 30; three of them have to fit into an index row of Postgres, 2,704 bytes
+EMAIL_BYTES_MAX = 320  # RFC 3696: 64 before the @, 255 behind it
+OCCURRENCES_MAX = 2000  # dates that one event names; Zoom's series have 60 at most
 TEXT_CHARACTERS_MAX = 4000
 LEAVE_REASON_CHARACTERS_MAX = 200
 _REASON = re.compile(r"\bReason\s*:\s*(.*)\Z", re.DOTALL | re.IGNORECASE)
@@ -131,13 +135,25 @@ _decode = msgspec.json.Decoder(BodyPart, strict=False).decode
 
 
 def read_payload(body: str) -> PayloadPart:
-    """Read a kept body. Raises PayloadError when it is not shaped like an event."""
+    """Read a kept body. Raises PayloadError when it is not shaped like an event, or is beyond a limit."""
     try:
         if _UNSTORABLE_ESCAPE.search(body):
-            return msgspec.convert(decode_document(body), BodyPart, strict=False).payload
-        return _decode(body).payload
+            payload = msgspec.convert(decode_document(body), BodyPart, strict=False).payload
+        else:
+            payload = _decode(body).payload
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise PayloadError(str(error)) from error
+    for part in (payload.object, payload.old_object):
+        if part is not None and part.occurrences:
+            _check_occurrences(part.occurrences)
+    return payload
+
+
+def _check_occurrences(occurrences: list[ScheduledOccurrence]) -> None:
+    if len(occurrences) > OCCURRENCES_MAX:
+        raise PayloadError(f"{len(occurrences)} occurrences are named; {OCCURRENCES_MAX} are allowed")
+    for occurrence in occurrences:
+        read_identifier(occurrence.occurrence_id)
 
 
 def read_moment(text: str | None) -> datetime | None:
@@ -148,7 +164,7 @@ def read_moment(text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise PayloadError(f"not a time: {text[:40]!r}") from error
+        raise PayloadError("a time that cannot be read") from error
 
 
 def read_whole_number(value: Number, most: int = MEETING_ID_MAX) -> int | None:
@@ -158,9 +174,9 @@ def read_whole_number(value: Number, most: int = MEETING_ID_MAX) -> int | None:
     try:
         number = int(value)
     except (ValueError, OverflowError) as error:
-        raise PayloadError(f"not a number: {str(value)[:40]!r}") from error
+        raise PayloadError("a number that cannot be read") from error
     if not 0 <= number <= most:
-        raise PayloadError(f"not a number from 0 to {most}: {str(value)[:40]!r}")
+        raise PayloadError(f"a number that is not from 0 to {most}")
     return number
 
 
@@ -172,17 +188,37 @@ def read_minutes(value: Number) -> int | None:
         return None
 
 
+def read_small_number(value: Number) -> int | None:
+    """Read a type or a choice; one that makes no sense is as good as none."""
+    try:
+        return read_whole_number(value, INTEGER_MAX)
+    except PayloadError:
+        return None
+
+
+def read_identifier(value: int | str | None) -> str | None:
+    """Read an identifier; an empty one is none. Raises PayloadError when it is longer than IDENTIFIER_BYTES_MAX."""
+    if value is None or value == "":
+        return None
+    text = value if isinstance(value, str) else str(value)
+    if len(text) * 4 > IDENTIFIER_BYTES_MAX and len(text.encode()) > IDENTIFIER_BYTES_MAX:
+        raise PayloadError(f"an identifier has {len(text.encode())} bytes; {IDENTIFIER_BYTES_MAX} are allowed")
+    return text
+
+
 def read_text(value: int | str | None) -> str | None:
-    """Read an identifier or a name; an empty one is none."""
+    """Read a name or a text; an empty one is none."""
     if value is None or value == "":
         return None
     return value[:TEXT_CHARACTERS_MAX] if isinstance(value, str) else str(value)
 
 
 def read_email(value: str | None) -> str | None:
-    """Read an address; addresses are compared in lower case."""
-    text = read_text(value.strip()) if value else None
-    return text.lower() if text else None
+    """Read an address; addresses are compared in lower case. Raises PayloadError when it is too long."""
+    text = value.strip().lower() if value else ""
+    if len(text) * 4 > EMAIL_BYTES_MAX and len(text.encode()) > EMAIL_BYTES_MAX:
+        raise PayloadError(f"an address has {len(text.encode())} bytes; {EMAIL_BYTES_MAX} are allowed")
+    return text or None
 
 
 def read_leave_reason(text: str | None, name: str | None) -> str | None:

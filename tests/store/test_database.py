@@ -20,8 +20,9 @@ from schema.rows import KEY_COLUMNS, ROW_TYPES, STAMPED, Leave, Participant, Row
 from schema.settings import ConfigurationError
 from schema.store.codec import kinds_of
 from schema.store.commit_marker import CommitMarker
-from schema.store.database import Database, is_infrastructure_failure
+from schema.store.database import Database
 from schema.store.dialect import read_url, utc_moment, utc_text
+from schema.store.failures import is_infrastructure_failure
 from schema.store.load import read_rows
 from schema.store.save import save
 from schema.tables import TABLES

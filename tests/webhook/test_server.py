@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.doors import ServedDoor
+from tests.event_loops import run_in_own_thread
 from tests.page_client import TOKENS
 from tests.signed_requests import JSON_TYPE, encode, read_payload_file, signed_headers
 from webhook import server
@@ -177,5 +178,5 @@ def test_large_bodies_that_wait_are_bounded_and_make_room_again(monkeypatch: pyt
         await application.__rsgi__(later, later)
         return [upload.status for upload in (*waiting, later)]
 
-    assert asyncio.run(serve()) == [200, 200, 503, 200]
+    assert run_in_own_thread(serve()) == [200, 200, 503, 200]
     bridge.close()

@@ -25,9 +25,11 @@ from schema.zoom.payloads import (
     ScheduledOccurrence,
     from_milliseconds,
     read_email,
+    read_identifier,
     read_leave_reason,
     read_minutes,
     read_moment,
+    read_small_number,
     read_text,
     read_whole_number,
     to_milliseconds,
@@ -71,9 +73,10 @@ class Event(NamedTuple):
     @property
     def uuid(self) -> str:
         """The instance it is about. Raises PayloadError when it does not say."""
-        if not self.zoom_object.uuid:
+        uuid = read_identifier(self.zoom_object.uuid)
+        if uuid is None:
             raise PayloadError("payload.object has no uuid")
-        return self.zoom_object.uuid
+        return uuid
 
 
 Facts = Iterator[Fact]
@@ -212,7 +215,7 @@ def participant_left(event: Event) -> Facts:
 def participant_bound(event: Event) -> Facts:
     """A telephone turned out to be the same person as another connection."""
     participant = _participant(event)
-    other = read_text(participant.bind_user_id) or read_text(participant.bind_participant_uuid)
+    other = read_identifier(participant.bind_user_id) or read_identifier(participant.bind_participant_uuid)
     return _presence(event, participant, LogKind.BOUND, event.at, {"bound_to": other})
 
 
@@ -233,7 +236,7 @@ def app_deauthorized(event: Event) -> Facts:
 
 def link_set(event: Event) -> Facts:
     """An operator said which occurrence an instance was. Kept in the inbox like Zoom's events, so rebuild knows it."""
-    occurrence_id = read_text(event.zoom_object.occurrence_id)
+    occurrence_id = read_identifier(event.zoom_object.occurrence_id)
     if occurrence_id is None:
         raise PayloadError("payload.object has no occurrence_id")
     yield _operator_word(event, occurrence_id)
@@ -247,7 +250,7 @@ def link_cleared(event: Event) -> Facts:
 def past_instances_stated(event: Event) -> Facts:
     """Zoom's answer to `GET /past_webinars/{id}/instances` (or meetings): its own word on each link."""
     for stated in event.zoom_object.instances or ():
-        occurrence_id = read_text(stated.occurrence_id)
+        occurrence_id = read_identifier(stated.occurrence_id)
         if stated.uuid and occurrence_id is not None:
             values = {"meeting_id": event.meeting_id, "occurrence_id": occurrence_id, "stated_at": event.at}
             yield Fact("link_statement", (event.account_id, stated.uuid, "zoom"), values, event.at_ms)
@@ -295,11 +298,11 @@ def _meeting(event: Event, stated_ms: int, *, kind: str, of_one_date: bool = Fal
     told = event.zoom_object
     values |= {
         "kind": kind,
-        "type": read_whole_number(told.type),
+        "type": read_small_number(told.type),
         "topic": read_text(told.topic),
-        "host_id": read_text(told.host_id),
+        "host_id": read_identifier(told.host_id),
         "timezone": read_text(told.timezone),
-        "registration_type": read_whole_number(told.settings.registration_type) if told.settings else None,
+        "registration_type": read_small_number(told.settings.registration_type) if told.settings else None,
         "recurrence": json.dumps(told.recurrence, sort_keys=True) if told.recurrence else None,
     }
     if not of_one_date:
@@ -322,9 +325,9 @@ def _live_values(
     """One dict for the same words, however many events say them; nobody changes it."""
     return {
         "kind": kind,
-        "type": read_whole_number(type_),
+        "type": read_small_number(type_),
         "topic": read_text(topic),
-        "host_id": read_text(host_id),
+        "host_id": read_identifier(host_id),
         "timezone": read_text(timezone),
         "duration_minutes": read_minutes(duration),
     }
@@ -374,7 +377,7 @@ def _changed(
 
 def _statements(event: Event, at_ms: int, source: str, occurrences: list[ScheduledOccurrence] | None) -> Facts:
     for occurrence in occurrences or ():
-        occurrence_id = read_text(occurrence.occurrence_id)
+        occurrence_id = read_identifier(occurrence.occurrence_id)
         if occurrence_id is not None:
             yield _statement(event, at_ms, source, occurrence_id, occurrence)
 
@@ -400,7 +403,7 @@ def _registration(event: Event, status: str, kind: LogKind) -> Facts:
     if registrant is None:
         raise PayloadError("payload.object has no registrant")
     email = read_email(registrant.email)
-    registrant_id = read_text(registrant.id) or (f"email:{email}" if email else None)
+    registrant_id = read_identifier(registrant.id) or (f"email:{email}" if email else None)
     if registrant_id is None:
         raise PayloadError("registrant has neither id nor email")
     occurrence_ids = sorted({str(occurrence.occurrence_id) for occurrence in told.occurrences or ()})
@@ -471,9 +474,9 @@ def _instance_values(
     return {
         "meeting_id": read_whole_number(meeting_id),
         "kind": kind,
-        "type": read_whole_number(type_),
+        "type": read_small_number(type_),
         "topic": read_text(topic),
-        "host_id": read_text(host_id),
+        "host_id": read_identifier(host_id),
         "duration_minutes": read_minutes(duration),
         "stated_start": read_moment(start_time),
     }
@@ -481,7 +484,7 @@ def _instance_values(
 
 def _stated_link(event: Event) -> Facts:
     """Zoom's own word, should a live event ever carry the occurrence beside the uuid."""
-    occurrence_id = read_text(event.zoom_object.occurrence_id)
+    occurrence_id = read_identifier(event.zoom_object.occurrence_id)
     if occurrence_id is not None:
         values = {"meeting_id": event.meeting_id, "occurrence_id": occurrence_id, "stated_at": event.at}
         yield Fact("link_statement", (event.account_id, event.uuid, "zoom"), values, event.at_ms)
@@ -505,7 +508,7 @@ def _participant(event: Event) -> ParticipantPart:
 
 
 def _connection_id(participant: ParticipantPart) -> str:
-    connection_id = read_text(participant.user_id) or read_text(participant.participant_uuid)
+    connection_id = read_identifier(participant.user_id) or read_identifier(participant.participant_uuid)
     if connection_id is None:
         raise PayloadError("participant has neither user_id nor participant_uuid")
     return connection_id
@@ -524,17 +527,17 @@ def _presence(
     Nine of ten events are of this kind, so what they share is read once.
     """
     told, uuid, connection_id = event.zoom_object, event.uuid, _connection_id(participant)
-    meeting_id, registrant_id = read_whole_number(told.id), read_text(participant.registrant_id)
+    meeting_id, registrant_id = read_whole_number(told.id), read_identifier(participant.registrant_id)
     email, name = read_email(participant.email), read_text(participant.user_name)
     values = {
         "meeting_id": meeting_id,
-        "participant_uuid": read_text(participant.participant_uuid),
+        "participant_uuid": read_identifier(participant.participant_uuid),
         "registrant_id": registrant_id,
-        "zoom_user_id": read_text(participant.participant_user_id) or read_text(participant.id),
+        "zoom_user_id": read_identifier(participant.participant_user_id) or read_identifier(participant.id),
         "email": email,
         "name": name,
-        "room_uuid": read_text(told.breakout_room_uuid),
-        "bound_to": read_text(participant.parent_user_id),
+        "room_uuid": read_identifier(told.breakout_room_uuid),
+        "bound_to": read_identifier(participant.parent_user_id),
         **more,
     }
     if meeting_id is not None:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import stat
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,15 @@ def _blank_is_unset(value: object) -> object:
 
 OptionalText = Annotated[str | None, BeforeValidator(_blank_is_unset)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
+
+
+@dataclass(frozen=True, slots=True)
+class ZoomCredentials:
+    """A server-to-server app of one account."""
+
+    account_id: str
+    client_id: str
+    client_secret: str = field(repr=False)
 
 
 class Settings(BaseSettings):
@@ -64,6 +74,21 @@ class Settings(BaseSettings):
     deauthorized_grace_days: int = Field(
         10, ge=0, le=3650, description="days between app_deauthorized and the erasure of the account"
     )
+    zoom_account_id: OptionalText = Field(
+        None, description="account of a server-to-server app, to ask Zoom's API; several, comma-separated, in one order"
+    )
+    zoom_client_id: OptionalText = Field(None, description="its client id; as many as there are accounts")
+    zoom_client_secret: OptionalSecret = Field(None, description="its client secret; as many as there are accounts")
+    zoom_api_url: str = Field("https://api.zoom.us/v2", description="where Zoom's API answers")
+    zoom_oauth_url: str = Field("https://zoom.us/oauth/token", description="where Zoom gives tokens for it")
+    zoom_plan: str = Field(
+        "pro",
+        pattern="^(free|pro|business)$",
+        description="the account's plan, which sets Zoom's limits; no API tells it",
+    )
+    zoom_rate_share: float = Field(
+        0.5, gt=0, le=1, description="share of those limits that Joinlog uses; other apps of the account need the rest"
+    )
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="text on a terminal, else json")
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="least severe level that is logged"
@@ -73,6 +98,23 @@ class Settings(BaseSettings):
     def zoom_secrets(self) -> tuple[bytes, ...]:
         """The secret tokens, as bytes; an empty one is no secret."""
         return _split(self.zoom_webhook_secret_token)
+
+    @cached_property
+    def zoom_credentials(self) -> tuple[ZoomCredentials, ...]:
+        """The accounts whose API may be asked; none when nothing is set. Raises ConfigurationError."""
+        lists = [
+            [part.strip() for part in (text or "").split(",") if part.strip()]
+            for text in (
+                self.zoom_account_id,
+                self.zoom_client_id,
+                self.zoom_client_secret.get_secret_value() if self.zoom_client_secret else None,
+            )
+        ]
+        if len({len(names) for names in lists}) > 1:
+            raise ConfigurationError(
+                "ZOOM_ACCOUNT_ID, ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET must name as many accounts, in one order."
+            )
+        return tuple(ZoomCredentials(*each) for each in zip(*lists, strict=True))
 
     @cached_property
     def signing_keys(self) -> tuple[bytes, ...]:

@@ -22,8 +22,9 @@ from schema.store.load import load
 from schema.store.save import save
 from schema.zoom.payloads import read_payload, to_milliseconds
 from workers.core.decide import decide, lookups
+from workers.core.event import Event
 from workers.core.merge import NEVER_KNOWN, Fact
-from workers.core.projection import PROJECTIONS, Event
+from workers.core.projection import PROJECTIONS
 
 Settle = Callable[[Dialect, datetime], Sequence[Statement]]
 """What settles the events of a batch, given when it was decided: part of the round trip that saves it."""

@@ -28,6 +28,7 @@ class Arrival(NamedTuple):
     received_at: datetime
     tracking_id: str | None = None
     request_id: str | None = None
+    source: str = "webhook"
 
 
 class Claimed(NamedTuple):
@@ -45,7 +46,7 @@ class Claimed(NamedTuple):
 _TABLE = "inbox_event"
 _KEEP_NAMES = (
     "account_id", "id", "idempotency_key", "event_type", "event_ts", "meeting_id", "uuid", "received_at",
-    "last_delivered_at", "processed_at", "deliveries", "tracking_id", "request_id", "state", "error", "body",
+    "last_delivered_at", "processed_at", "deliveries", "tracking_id", "request_id", "source", "state", "error", "body",
     "updated_at",
 )  # fmt: skip
 _REPEAT = (
@@ -61,11 +62,16 @@ def keep(database: Database, arrivals: Sequence[Arrival]) -> None:
     Raises sqlalchemy.exc.DBAPIError when they could not be committed; none of them is kept then. An id that is taken
     raises IntegrityError: come back with other ids.
     """
-    dialect, kinds = database.dialect, kinds_of(_TABLE)
+    with database.write_one() as connection:
+        database.dialect.run_all(connection, [keeping(database.dialect, arrivals)])
+
+
+def keeping(dialect: Dialect, arrivals: Sequence[Arrival]) -> Statement:
+    """The statement that keeps arrivals, for a transaction of the caller's."""
+    kinds = kinds_of(_TABLE)
     columns = {name: kinds[name] for name in _KEEP_NAMES}
     rows = _without_repeats([_kept_row(arrival) for arrival in arrivals])
-    with database.write_one() as connection:
-        dialect.run_all(connection, [dialect.upsert(_TABLE, columns, _REPEAT.format(greatest=dialect.greatest), rows)])
+    return dialect.upsert(_TABLE, columns, _REPEAT.format(greatest=dialect.greatest), rows)
 
 
 def keep_own_event(database: Database, body: bytes) -> None:
@@ -76,7 +82,7 @@ def keep_own_event(database: Database, body: bytes) -> None:
     envelope = read_envelope(body)
     for attempt in range(1, ID_ATTEMPTS_MAX + 1):
         try:
-            keep(database, [Arrival(time.time_ns() // 1000, envelope, datetime.now(UTC), None)])
+            keep(database, [Arrival(time.time_ns() // 1000, envelope, datetime.now(UTC), source="joinlog")])
             return
         except IntegrityError:  # another process accepted an event in the same microsecond
             if attempt == ID_ATTEMPTS_MAX:
@@ -89,7 +95,8 @@ def _kept_row(arrival: Arrival) -> tuple[Any, ...]:
     return (
         envelope.account_id, arrival.id, envelope.idempotency_key, envelope.event_type, envelope.event_ts,
         envelope.meeting_id, envelope.uuid, received_at, received_at, received_at if is_dead else None, 1,
-        arrival.tracking_id, arrival.request_id, EventState.DEAD.value if is_dead else EventState.PENDING.value,
+        arrival.tracking_id, arrival.request_id, arrival.source,
+        EventState.DEAD.value if is_dead else EventState.PENDING.value,
         envelope.error, envelope.body, received_at,
     )  # fmt: skip
 

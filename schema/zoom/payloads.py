@@ -66,6 +66,7 @@ class RegistrantPart(_Wire, frozen=True):
     last_name: str | None = None
     status: str | None = None
     custom_questions: list[Question] | None = None
+    create_time: str | None = None  # of the API's lists
 
 
 class ParticipantPart(_Wire, frozen=True):
@@ -86,6 +87,8 @@ class ParticipantPart(_Wire, frozen=True):
     bind_user_id: int | str | None = None
     bind_participant_uuid: str | None = None
     parent_user_id: int | str | None = None
+    status: str | None = None  # of the API's reports: in_meeting or in_waiting_room
+    bo_mtg_id: str | None = None  # of the API's reports: a breakout room
 
 
 class ObjectPart(_Wire, frozen=True):
@@ -112,6 +115,11 @@ class ObjectPart(_Wire, frozen=True):
     by: str | None = None
     because: str | None = None
     instances: list[ObjectPart] | None = None
+    # What Zoom's API answered (`zoom.*`)
+    kind: str | None = None
+    registrants: list[RegistrantPart] | None = None
+    participants: list[ParticipantPart] | None = None
+    gone: list[str] | None = None
 
 
 class PayloadPart(_Wire, frozen=True):

@@ -78,7 +78,7 @@ RULES: Mapping[str, Mapping[str, Combine | None]] = {
     "instance": {
         "meeting_id": latest, "kind": NEWEST, "type": NEWEST, "topic": NEWEST, "host_id": NEWEST,
         "duration_minutes": NEWEST, "observed_start": earliest, "ended_at": latest, "is_practice": all_true,
-        "stated_start": earliest, "first_seen_at": earliest,
+        "stated_start": earliest, "first_seen_at": earliest, "reported_start": earliest,
     },
     "registrant": {
         "email": NEWEST, "first_name": NEWEST, "last_name": NEWEST, "custom_questions": NEWEST,
@@ -87,7 +87,7 @@ RULES: Mapping[str, Mapping[str, Combine | None]] = {
     "connection": {
         "meeting_id": latest, "joins": union, "leaves": union, "participant_uuid": NEWEST, "bound_to": NEWEST,
         "room_uuid": NEWEST, "registrant_id": NEWEST, "zoom_user_id": NEWEST, "email": NEWEST, "name": NEWEST,
-        "role": NEWEST,
+        "role": NEWEST, "reported": union,
     },
     "link_statement": {
         "meeting_id": latest, "occurrence_id": NEWEST, "stated_by": NEWEST, "because": NEWEST, "stated_at": latest,

@@ -7,20 +7,18 @@ when the columns are new, one rule in `workers.core.merge`; a test fails when on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from schema.log_kinds import LogKind
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
 from schema.rows import Leave, StatusEntry
 from schema.zoom.payloads import (
     Number,
-    ObjectPart,
     ParticipantPart,
     PayloadError,
-    PayloadPart,
     RegistrantPart,
     ScheduledOccurrence,
     from_milliseconds,
@@ -34,53 +32,11 @@ from schema.zoom.payloads import (
     read_whole_number,
     to_milliseconds,
 )
+from workers.core.event import Event, Facts, Projection
 from workers.core.merge import CLEARED, MENTION_MS, Fact
+from workers.core.projection_api import API_PROJECTIONS
 
 MENTIONS_REMEMBERED_MAX = 1024
-
-
-class Event(NamedTuple):
-    """One event of the inbox, read and ready to be projected."""
-
-    account_id: str
-    event_type: str
-    key: str
-    seq: int
-    at: datetime
-    at_ms: int  # the same, ms since 1970
-    payload: PayloadPart
-
-    @property
-    def kind(self) -> str:
-        """`webinar` or `meeting`."""
-        return self.event_type.partition(".")[0]
-
-    @property
-    def zoom_object(self) -> ObjectPart:
-        """`payload.object`. Raises PayloadError when it is missing."""
-        if self.payload.object is None:
-            raise PayloadError("payload has no object")
-        return self.payload.object
-
-    @property
-    def meeting_id(self) -> int:
-        """The meeting it is about. Raises PayloadError when it does not say."""
-        meeting_id = read_whole_number(self.zoom_object.id)
-        if meeting_id is None:
-            raise PayloadError("payload.object has no id")
-        return meeting_id
-
-    @property
-    def uuid(self) -> str:
-        """The instance it is about. Raises PayloadError when it does not say."""
-        uuid = read_identifier(self.zoom_object.uuid)
-        if uuid is None:
-            raise PayloadError("payload.object has no uuid")
-        return uuid
-
-
-Facts = Iterator[Fact]
-Projection = Callable[[Event], Facts]
 
 
 # --- the schedule -----------------------------------------------------------------------------------------------
@@ -92,6 +48,16 @@ def meeting_created(event: Event) -> Facts:
     yield from _listed(event, event.at_ms, event.zoom_object.occurrences)
     yield from _single_session(event, event.at_ms)
     yield _line(event, LogKind.SCHEDULED)
+
+
+def meeting_read(event: Event) -> Facts:
+    """The series as `GET /webinars/{id}` or `/meetings/{id}` tells it, with every date it has or had."""
+    told = event.zoom_object
+    is_listed = bool(told.occurrences)
+    length = {"duration_minutes": read_minutes(told.duration)} if is_listed else {}
+    yield _meeting(event, event.at_ms, of_one_date=is_listed, kind=told.kind or "meeting", **length)
+    yield from _listed(event, event.at_ms, told.occurrences)
+    yield from _single_session(event, event.at_ms)
 
 
 def meeting_updated(event: Event) -> Facts:
@@ -286,6 +252,8 @@ PROJECTIONS: Mapping[str, Projection] = {
     "joinlog.link_set": link_set,
     "joinlog.link_cleared": link_cleared,
     "joinlog.past_instances_stated": past_instances_stated,
+    "zoom.meeting_read": meeting_read,
+    **API_PROJECTIONS,
 }
 """The whole system at a glance: event type -> the facts it states."""
 

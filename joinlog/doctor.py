@@ -24,6 +24,7 @@ from schema.revision import applied_revision, newest_revision
 from schema.settings import KEY_BYTES_MIN, KEY_FILE, ConfigurationError, Settings, read_settings, without_password
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
 from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version
+from schema.store.sqlite_file import LONG_READER_REMEDY, WAL_BYTES_WARN
 from webhook.intake import fingerprint
 from workers.queue import connect, last_heartbeat, open_queue
 
@@ -129,6 +130,7 @@ def _look_at_database(settings: Settings, now: datetime) -> Iterator[Finding]:
             yield Finding("database", OK, f"{shown}, {server_version(connection)}")
             if database.dialect.has_one_writer:
                 yield from look_at_file(Path(database.url.database or ""))
+                yield from look_at_log(database.log_bytes() or 0)
             applied, newest = applied_revision(connection), newest_revision()
             if applied != newest:
                 says = f"the database is at {applied or 'nothing'}, this version needs {newest}"
@@ -153,6 +155,13 @@ def look_at_file(path: Path) -> Iterator[Finding]:
     if path.is_file() and path.stat().st_mode & stat.S_IRWXO:
         says = f"every user of this machine can read {path}, which holds names and addresses"
         yield Finding("database file", WARN, says, f"chmod o= {path}*")
+
+
+def look_at_log(length: int) -> Iterator[Finding]:
+    """Does a reader let SQLite's write-ahead log grow?"""
+    if length > WAL_BYTES_WARN:
+        says = f"the write-ahead log is {length // 1_000_000} MB long: somebody has been reading for a long time"
+        yield Finding("write-ahead log", WARN, says, LONG_READER_REMEDY)
 
 
 def look_at_inbox(health: InboxHealth, now: datetime) -> Iterator[Finding]:

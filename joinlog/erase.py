@@ -37,3 +37,5 @@ def erase(account: str | None, person: str | None, yes: bool) -> None:
             else erase_person(database, person or "", show)
         )
     click.echo(f"Erased {whom} from {erased.bodies} events and {erased.rows} rows.")
+    if erased.remains is not None:
+        click.echo(erased.remains)

@@ -131,7 +131,7 @@ def test_only_the_queue_knows_redis_and_rq_and_only_the_store_knows_drivers() ->
     owners = {
         "redis": {"workers.queue", "workers.jobs"},
         "rq": {"workers.queue", "workers.jobs"},
-        "sqlite3": {"schema.store.engines", "schema.store.dialect"},
+        "sqlite3": {"schema.store.engines", "schema.store.dialect", "schema.store.sqlite_file"},
         "psycopg": {"schema.store.dialect", "schema.store.bounded_connection"},
         "alembic": {"schema.migrate"},
     }

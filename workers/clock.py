@@ -19,9 +19,10 @@ from schema.signals import Signals
 from schema.store.database import Database
 from workers.metrics import DUTIES, LAST_TICK, Publisher
 from workers.queue import connect, leave_heartbeat, open_queue, require_redis, ring
-from workers.retention import erase_departed, remove_bodies
+from workers.retention import erase_departed, remove_bodies, trim_log
 
 HOUR_SECONDS = 3600.0
+LOG_SECONDS = 10.0
 HEARTBEAT_SECONDS = 10.0
 HEARTBEATS_MISSED_MAX = 3  # then Redis removes the last one
 HEARTBEAT_GRACE_MILLISECONDS = 2000
@@ -48,6 +49,7 @@ def run_clock(settings: Settings) -> None:
         [
             *ringing(partial(ring, queue), partial(leave_heartbeat, queue), settings.clock_seconds),
             Duty("retention", HOUR_SECONDS, lambda: remove_bodies(database, settings.body_retention_days)),
+            Duty("log", LOG_SECONDS, lambda: trim_log(database)),
             Duty("departures", HOUR_SECONDS, lambda: erase_departed(database, settings.deauthorized_grace_days)),
         ]
     )

@@ -33,13 +33,14 @@ from schema.states import EventState
 from schema.store.database import Database
 from schema.store.dialect import Dialect, Statement
 from schema.store.failures import describe, is_infrastructure_failure
-from schema.store.inbox import Claimed, claim, claim_again, settling
+from schema.store.inbox import Claimed, claim, claim_again, claim_recent, settling
 from schema.zoom.envelope import SHORT_TEXT_CHARACTERS_MAX
 from schema.zoom.payloads import PayloadError
 from workers.apply import apply_facts, project
 from workers.core.ignored import IGNORED
 from workers.core.merge import Fact
 from workers.core.projection import PROJECTIONS
+from workers.cursor import Cursor, Look
 from workers.metrics import RETRIES, count_batch
 
 BATCH_EVENTS_MAX = 1000
@@ -132,6 +133,7 @@ class Drain:
         self._stopping = stopping or threading.Event()
         self._now = now
         self._retry_for_seconds = retry_for_seconds
+        self._cursor = Cursor()
 
     def drain_all(self) -> int:
         """Settle pending events until there are none; returns how many. Raises when the database stays away."""
@@ -147,11 +149,34 @@ class Drain:
     def step(self) -> Settled:
         """Claim, apply and settle one batch; says what became of it, nothing when there was no work."""
         started = time.perf_counter()
-        settled = self._settle_batch(lambda connection: claim(connection, self._batch_events))
+        settled = Settled()
+        look: Look | None = self._cursor.next_look()
+        while look is not None and not settled.total:
+            settled = self._settle_found_by(look)
+            look = self._cursor.look_further(look)
         if settled.total:
             seconds = time.perf_counter() - started
             count_batch(settled._asdict(), seconds)
             log.info("batch_drained", **settled._asdict(), milliseconds=round(seconds * 1000, 1))
+        return settled
+
+    def _settle_found_by(self, look: Look) -> Settled:
+        """Settle the oldest pending events that one look finds, and go on behind them next time."""
+        claimed: list[Claimed] = []
+
+        def take(connection: Connection) -> list[Claimed]:
+            with self._cursor.looking(look):
+                if look is Look.RECENT:
+                    claimed[:] = claim_recent(connection, self._batch_events, self._now() - self._cursor.recent())
+                else:
+                    after = self._cursor.after if look is Look.AFTER else 0
+                    claimed[:] = claim(connection, self._batch_events, after)
+            return list(claimed)
+
+        settled = self._settle_batch(take)
+        if claimed:
+            is_whole = settled.total == len(claimed)  # FACTS_MAX leaves the rest of a batch pending
+            self._cursor.settled(look, claimed[-1 if is_whole else 0].id)
         return settled
 
     def _settle_batch(self, take: Callable[[Connection], list[Claimed]]) -> Settled:

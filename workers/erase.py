@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection
 
 from schema.known import BY_CONNECTION, BY_PERSON
-from schema.rows import Key, Row, key_of
+from schema.rows import KEY_COLUMNS, Key, Row, key_of
 from schema.store.database import Database
 from schema.store.erase import (
     KeptBody,
@@ -39,7 +40,9 @@ from schema.zoom.envelope import decode_document
 from schema.zoom.erasure import ERASED, Subject, forget, pseudonym, without_addresses
 from workers.core.projection import PROJECTIONS
 
-BATCH_BODIES = 1000
+BATCH_BODIES = 500
+BATCH_ROWS = 500
+PAUSE_SECONDS = 0.005  # between two transactions: on SQLite intake writes in this gap
 
 Progress = Callable[[int, int], None]
 
@@ -67,10 +70,11 @@ REWRITTEN = (*DERIVED, "link_history")
 
 @dataclass(frozen=True)
 class Erased:
-    """How many bodies and rows were rewritten."""
+    """How many bodies and rows were rewritten, and what of them may be left in files beyond our reach."""
 
     bodies: int
     rows: int
+    remains: str | None = None
 
 
 def erase_person(database: Database, email: str, on_progress: Progress = lambda _done, _total: None) -> Erased:
@@ -79,17 +83,15 @@ def erase_person(database: Database, email: str, on_progress: Progress = lambda 
         subject = _identify(connection, email.strip().lower())
     bodies = _erase_bodies(database, None, subject, on_progress)
     rows = 0
-    with database.write() as connection:
-        stop_drains(connection)
-        for table in REWRITTEN:
-            theirs = _rows_of(connection, table, subject) if table in PERSONAL else {}
+    for table in REWRITTEN:
+        with database.read() as connection:
+            theirs = list(_rows_of(connection, table, subject)) if table in PERSONAL else []
             mentions = {
-                key_of(table, row): row for email in subject.emails for row in read_mentions(connection, table, email)
+                key_of(table, row) for email in subject.emails for row in read_mentions(connection, table, email)
             }
-            rows += _rewrite(connection, table, list(theirs.values()), subject, is_theirs=True)
-            others = [row for key, row in mentions.items() if key not in theirs]
-            rows += _rewrite(connection, table, others, subject, is_theirs=False)
-    return Erased(bodies, rows)
+        rows += _erase_rows(database, table, theirs, subject, is_theirs=True)
+        rows += _erase_rows(database, table, sorted(mentions.difference(theirs)), subject, is_theirs=False)
+    return Erased(bodies, rows, database.scrub(subject.emails))
 
 
 def erase_account(database: Database, account_id: str, on_progress: Progress = lambda _done, _total: None) -> Erased:
@@ -100,13 +102,20 @@ def erase_account(database: Database, account_id: str, on_progress: Progress = l
     subject = Subject(secrets.token_bytes(32), is_everybody=True)
     bodies = _erase_bodies(database, account_id, subject, on_progress)
     rows = 0
-    with database.write() as connection:
-        stop_drains(connection)
-        for table in REWRITTEN:
-            for batch in read_by_account(connection, table, account_id):
+    for table in REWRITTEN:
+        after: Key | None = None
+        while True:
+            with database.write() as connection:
+                stop_drains(connection)
+                batch = read_by_account(connection, table, account_id, after, BATCH_ROWS)
                 rows += _rewrite(connection, table, batch, subject, is_theirs=True)
+            if not batch:
+                break
+            after = key_of(table, batch[-1])
+            time.sleep(PAUSE_SECONDS)
+    with database.write() as connection:
         note_erased(connection, account_id, datetime.now(UTC))
-    return Erased(bodies, rows)
+    return Erased(bodies, rows, database.scrub(()))
 
 
 def _identify(connection: Connection, email: str) -> Subject:
@@ -131,6 +140,7 @@ def _identify(connection: Connection, email: str) -> Subject:
 
 
 def _erase_bodies(database: Database, account_id: str | None, subject: Subject, on_progress: Progress) -> int:
+    """Rewrite bodies in slices: other writers have their turn between two transactions."""
     with database.read() as connection:
         total = count_bodies(connection, account_id)
     done, erased, after = 0, 0, (0, "")
@@ -139,11 +149,12 @@ def _erase_bodies(database: Database, account_id: str | None, subject: Subject, 
             batch = read_bodies(connection, account_id, after, BATCH_BODIES)
             rewritten = [kept for kept in (_forgotten(kept, subject, account_id) for kept in batch) if kept is not None]
             write_bodies(connection, rewritten, datetime.now(UTC))
-        if not batch:
-            return erased
-        after = (batch[-1].id, batch[-1].account_id)
         done, erased = done + len(batch), erased + len(rewritten)
         on_progress(done, max(total, done))
+        if len(batch) < BATCH_BODIES:  # not "until there is none": under load there is always a new one
+            return erased
+        after = (batch[-1].id, batch[-1].account_id)
+        time.sleep(PAUSE_SECONDS)
 
 
 def _forgotten(kept: KeptBody, subject: Subject, account_id: str | None) -> KeptBody | None:
@@ -169,6 +180,18 @@ def _rows_of(connection: Connection, table: str, subject: Subject) -> dict[Key, 
         rows = read_by_column(connection, table, "uuid", uuids)
         found += [row for row in rows if (row.uuid, row.connection_id) in subject.connections]
     return {key_of(table, row): row for row in found}
+
+
+def _erase_rows(database: Database, table: str, keys: Sequence[Key], subject: Subject, *, is_theirs: bool) -> int:
+    """Rewrite the rows with these keys in slices, each as it is when its turn comes; says how many changed."""
+    rows = 0
+    for place in range(0, len(keys), BATCH_ROWS):
+        with database.write() as connection:
+            stop_drains(connection)
+            found = read_rows(connection, table, KEY_COLUMNS[table], keys[place : place + BATCH_ROWS])
+            rows += _rewrite(connection, table, found, subject, is_theirs=is_theirs)
+        time.sleep(PAUSE_SECONDS)
+    return rows
 
 
 def _rewrite(connection: Connection, table: str, rows: Sequence[Row], subject: Subject, *, is_theirs: bool) -> int:

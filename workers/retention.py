@@ -1,4 +1,4 @@
-"""What the clock removes: bodies past their time, and accounts that left."""
+"""What the clock removes: bodies past their time, accounts that left, and a log that a reader let grow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import structlog
 
 from schema.store.database import Database
 from schema.store.erase import read_departed, remove_old_bodies
+from schema.store.sqlite_file import LONG_READER_REMEDY, WAL_BYTES_WARN
 from workers.erase import erase_account
 
 log = structlog.get_logger()
@@ -39,3 +40,12 @@ def erase_departed(database: Database, grace_days: int, now: datetime | None = N
         erased = erase_account(database, account_id)
         log.info("account_erased", events=erased.bodies, rows=erased.rows)
     return accounts
+
+
+def trim_log(database: Database) -> bool:
+    """Cut SQLite's write-ahead log once nobody holds it, and say while somebody does; returns whether it is short."""
+    is_short = database.trim_log()
+    length = database.log_bytes() or 0
+    if not is_short and length > WAL_BYTES_WARN:
+        log.warning("reader_holds_log", megabytes=length // 1_000_000, remedy=LONG_READER_REMEDY)
+    return is_short

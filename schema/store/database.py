@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
@@ -68,6 +68,18 @@ class Database:
             finally:
                 connection.rollback()
                 self.dialect.prepare_scratch(connection, False)
+
+    def scrub(self, words: Iterable[str]) -> str | None:
+        """Take what was just erased (`words`: the addresses) out of files and logs; says what may be left, if any."""
+        return self.dialect.scrub(self.url, self._writing, words)
+
+    def log_bytes(self) -> int | None:
+        """How long the log is that waits for readers to let go; None where readers hold none up."""
+        return self.dialect.log_bytes(self.url)
+
+    def trim_log(self) -> bool:
+        """Cut that log if nobody holds it; says whether it is short."""
+        return self.dialect.trim_log(self.url)
 
     def close(self) -> None:
         """Give every connection back to the database server."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import msgspec
@@ -22,10 +23,17 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from schema.settings import ConfigurationError
-from schema.store.engines import open_postgres, open_sqlite
+from schema.store.engines import WAL_BYTES_KEPT, open_postgres, open_sqlite
+from schema.store.sqlite_file import compact, count_in_files, truncate_wal, wal_bytes
 
 if TYPE_CHECKING:
     import psycopg  # 10 MiB and 75 ms that a process on SQLite need not pay
+
+ERASED_IN = (
+    "inbox_event", "meeting", "occurrence", "occurrence_history", "instance", "registrant", "registration",
+    "connection", "participant", "link_statement", "link_history", "join_log", "account_departure",
+)  # fmt: skip
+"""Tables in which an erasure rewrites rows."""
 
 MEETING_BUCKETS = 1024
 LOCK_SPACE = 0x4A4C  # "JL": keeps these advisory locks apart from anybody else's in the same database
@@ -187,6 +195,18 @@ class Dialect(ABC):
         """The database in words."""
 
     @abstractmethod
+    def scrub(self, url: URL, engine: Engine, words: Iterable[str]) -> str | None:
+        """Take what was just erased (`words`: the addresses) out of files and logs; says what may be left, if any."""
+
+    @abstractmethod
+    def log_bytes(self, url: URL) -> int | None:
+        """How long the log is that waits for readers to let go; None where readers hold none up."""
+
+    @abstractmethod
+    def trim_log(self, url: URL) -> bool:
+        """Cut that log if nobody holds it; says whether it is short."""
+
+    @abstractmethod
     def comment_on(self, kind: str, name: str, comment: str) -> str | None:
         """A statement that says what a view or a column holds; None where comments are not kept."""
 
@@ -327,6 +347,27 @@ class Sqlite(Dialect):
     def version(self, connection: Connection) -> str:
         return f"SQLite {self.run(connection, 'SELECT sqlite_version()')[0][0]}"
 
+    def scrub(self, url: URL, engine: Engine, words: Iterable[str]) -> str | None:
+        path, wanted = Path(url.database or ""), list(words)
+        if not truncate_wal(path):
+            return (
+                f"A reader holds the log of {path.name}: what was erased stays in {path.name} and {path.name}-wal "
+                "until it lets go. Close long queries, and erase again."
+            )
+        if not count_in_files(path, wanted) or (compact(path) and not count_in_files(path, wanted)):
+            return None
+        return (
+            f"{path.name} still reads like the address in places: copies in free space that an older version left, or "
+            f"somebody whose address contains it. To be sure, stop Joinlog and run `sqlite3 {path.name} VACUUM`."
+        )
+
+    def log_bytes(self, url: URL) -> int | None:
+        return wal_bytes(Path(url.database or ""))
+
+    def trim_log(self, url: URL) -> bool:
+        path = Path(url.database or "")
+        return wal_bytes(path) <= WAL_BYTES_KEPT or truncate_wal(path, 0.0)
+
     def comment_on(self, kind: str, name: str, comment: str) -> str | None:
         return None
 
@@ -450,6 +491,22 @@ class Postgres(Dialect):
 
     def version(self, connection: Connection) -> str:
         return f"PostgreSQL {self.run(connection, 'SHOW server_version')[0][0]}"
+
+    def scrub(self, url: URL, engine: Engine, words: Iterable[str]) -> str | None:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            for table in ERASED_IN:
+                connection.exec_driver_sql(f"VACUUM {table}")
+        return (
+            "Postgres: the erased rows are vacuumed unless somebody holds an older snapshot. Their bytes may stay in "
+            "free space until it is used again, and in WAL until its segments are recycled; `VACUUM FULL` rewrites "
+            "the tables."
+        )
+
+    def log_bytes(self, url: URL) -> int | None:
+        return None
+
+    def trim_log(self, url: URL) -> bool:
+        return True
 
     def comment_on(self, kind: str, name: str, comment: str) -> str | None:
         quoted = comment.replace("'", "''")

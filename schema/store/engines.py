@@ -19,6 +19,7 @@ WRITE_POLL_SECONDS = 0.001
 CONNECT_SECONDS_MAX = 2
 READ_WAIT_MILLISECONDS = 2000
 CHECKPOINT_PAGES_INTAKE = 25_000  # 100 MB: the worker checkpoints every 1,000 pages, intake only if it never does
+WAL_BYTES_KEPT = 64 * 1024 * 1024  # a longer one, which a slow reader made, is cut to this when it begins anew
 POOL_CONNECTIONS = 8
 
 
@@ -66,6 +67,8 @@ def open_sqlite(url: URL, durable: bool, *, read_only: bool) -> Engine:
             return
         begin_by(connection, time.monotonic() + WRITE_WAIT_SECONDS_MAX, "PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES_KEPT}")
+        connection.execute("PRAGMA secure_delete=ON")  # what is deleted or written over is gone from its page
         if durable:
             connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES_INTAKE}")
 

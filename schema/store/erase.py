@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Text
 
 from schema.change import Change, RowChange
-from schema.rows import KEY_COLUMNS, Row, key_of
+from schema.rows import KEY_COLUMNS, Key, Row, key_of
 from schema.store.codec import row_reader, selected
 from schema.store.dialect import Statement, dialect_of, marks, run
 from schema.store.save import save
 from schema.tables import TABLES
 from schema.zoom.envelope import UNKNOWN_ACCOUNT
 
-RETENTION_BATCH_EVENTS = 5000
-ROWS_AT_ONCE_MAX = 5000
+RETENTION_BATCH_EVENTS = 1000
 
 
 class KeptBody(NamedTuple):
@@ -53,16 +52,14 @@ def read_mentions(connection: Connection, table: str, text: str) -> list[Any]:
     return _select(connection, table, dialect_of(connection).mentions(columns), (text,))
 
 
-def read_by_account(connection: Connection, table: str, account_id: str) -> Iterator[list[Any]]:
-    """Every row of an account, ROWS_AT_ONCE_MAX at a time in the order of the key; rows may be rewritten between."""
+def read_by_account(connection: Connection, table: str, account_id: str, after: Key | None, limit: int) -> list[Any]:
+    """The next rows of an account in the order of the key, after one of them."""
     keys = KEY_COLUMNS[table]
-    ordered = f"ORDER BY {', '.join(keys)} LIMIT {ROWS_AT_ONCE_MAX}"
-    rows = _select(connection, table, f"account_id = ? {ordered}", (account_id,))
-    while rows:
-        yield rows
-        last = key_of(table, rows[-1])
-        after = f"({', '.join(keys)}) > ({marks(last)}) AND account_id = ? {ordered}"
-        rows = _select(connection, table, after, (*last, account_id))
+    ordered = f"ORDER BY {', '.join(keys)} LIMIT {limit}"
+    if after is None:
+        return _select(connection, table, f"account_id = ? {ordered}", (account_id,))
+    behind = f"({', '.join(keys)}) > ({marks(after)}) AND account_id = ? {ordered}"
+    return _select(connection, table, behind, (*after, account_id))
 
 
 def read_bodies(connection: Connection, account_id: str | None, after: tuple[int, str], limit: int) -> list[KeptBody]:

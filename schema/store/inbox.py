@@ -123,22 +123,50 @@ CLAIMED_BYTES_MAX = 4 * 1024 * 1024  # of bodies that one batch holds, or one bo
 _SMALL_BYTES = 4096  # bodies up to here come with the claim; a larger one is read once it is known to fit
 
 
-def claim(connection: Connection, limit: int) -> list[Claimed]:
-    """Take pending events, oldest first, that no other worker holds, until this transaction ends.
+def claim(connection: Connection, limit: int, after: int = 0) -> list[Claimed]:
+    """Take pending events with ids above `after`, oldest first, passing by what other workers hold, until the commit.
 
     Up to `limit` of them, and up to CLAIMED_BYTES_MAX of bodies; one event at least.
     """
     dialect = dialect_of(connection)
-    names = ", ".join(CLAIMED[:-1])
-    small = f"CASE WHEN {dialect.bytes_of('body')} <= {_SMALL_BYTES} THEN body END"
     query = (
-        f"SELECT {names}, {small}, {dialect.bytes_of('body')} FROM inbox_event WHERE state = 'pending' "
-        f"ORDER BY id LIMIT ? {dialect.claim_lock}"
+        f"SELECT {_claim_columns(dialect)} FROM inbox_event t WHERE t.state = 'pending' AND t.id > ? "
+        f"ORDER BY t.id LIMIT ? {dialect.claim_lock}"
     )
-    text, values = dialect.for_driver(query, (limit,))
+    return _bounded(connection, query, (after, limit))
+
+
+def claim_recent(connection: Connection, limit: int, since: datetime) -> list[Claimed]:
+    """The same of those events that became pending, or were replayed, since a moment, whatever their ids.
+
+    It never looks at the index of what is pending, which a held snapshot fills with dead entries on Postgres.
+    """
+    dialect, kinds = dialect_of(connection), key_kinds(_TABLE)
+    query = (
+        "WITH recent AS MATERIALIZED (SELECT account_id, id, state FROM inbox_event WHERE updated_at >= ?) "
+        "SELECT account_id, id FROM recent WHERE state = 'pending' ORDER BY id LIMIT ?"
+    )
+    keys = dialect.run(connection, query, (since, limit))
+    lock = dialect.claim_lock.replace("UPDATE", "UPDATE OF t")
+    query = dialect.select_by(
+        _claim_columns(dialect), _TABLE, kinds, f"AND t.state = 'pending' ORDER BY t.id LIMIT ? {lock}"
+    )
+    return _bounded(connection, query, (dialect.pack_keys(kinds, keys), limit)) if keys else []
+
+
+def _claim_columns(dialect: Dialect) -> str:
+    """What a claim reads: a small body, and how long every body is."""
+    length = dialect.bytes_of("t.body")
+    names = ", ".join(f"t.{name}" for name in CLAIMED[:-1])
+    return f"{names}, CASE WHEN {length} <= {_SMALL_BYTES} THEN t.body END, {length}"
+
+
+def _bounded(connection: Connection, query: str, values: Sequence[Any]) -> list[Claimed]:
+    """Read claimed events until their bodies are CLAIMED_BYTES_MAX long."""
+    text, parameters = dialect_of(connection).for_driver(query, values)
     held = 0
     rows: list[Any] = []
-    found = connection.exec_driver_sql(text, values)
+    found = connection.exec_driver_sql(text, parameters)
     for row in found:
         held += row[-1] or 0
         if rows and held > CLAIMED_BYTES_MAX:

@@ -15,7 +15,7 @@ from tests.bench.places import Places
 from tests.bench.report import Report, write_section
 from tests.bench.sizes import SIZES
 
-BENCHMARKS = ("intake", "drain", "latency", "storm", "growth", "reports", "viewers")
+BENCHMARKS = ("intake", "drain", "latency", "storm", "growth", "snapshot", "reports", "viewers")
 
 
 def main(arguments: list[str]) -> int:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from schema.store.database import Database
 from tests.inbox_to_tables import insert_rows, is_postgres
 
 EVENTS_AT_ONCE = 250_000
 ROWS_AT_ONCE = 50_000
+SETTLED_AT_ONCE = 10_000
 WEEKS = 50
 PEOPLE_PER_OCCURRENCE = 2000
 ACCOUNT = "benchmarkAccount000000"
@@ -28,33 +29,59 @@ Row = dict[str, Any]
 _BODY = '{"event":"webinar.participant_joined","payload":{"filler":"' + "x" * 620 + '"}}'
 
 
-def fill_inbox(url: str, events: int) -> None:
-    """So many events that were settled long ago, with the lines, connections and stays they led to."""
+def fill_inbox(url: str, events: int, first: int = 0) -> None:
+    """The events from `first` to `events`, settled long ago, with the lines, connections and stays they led to."""
     database = Database(url, durable=False)
     base_us = int(time.time() * 1_000_000) - 86_400_000_000
-    for first in range(0, events, EVENTS_AT_ONCE):
-        last = min(events, first + EVENTS_AT_ONCE) - 1
+    for start in range(first, events, EVENTS_AT_ONCE):
+        last = min(events, start + EVENTS_AT_ONCE) - 1
         with database.write() as connection:
-            for statement in _filling(is_postgres(database), base_us - (events - first) * 1000, first, last):
+            for statement in _filling(is_postgres(database), base_us - (events - start) * 1000, start, last):
                 connection.exec_driver_sql(statement)
     _tidy(database)
     database.close()
 
 
-def _filling(on_postgres: bool, base_us: int, first: int, last: int) -> Iterator[str]:
-    """One event every millisecond; every other one is the leave of the one before."""
+def settle_under_a_snapshot(url: str, events: int) -> None:
+    """So many events that become pending now and are settled at once, and nothing tidied after them."""
+    database = Database(url, durable=False)
+    for start in range(0, events, SETTLED_AT_ONCE):
+        last = min(events, start + SETTLED_AT_ONCE) - 1
+        base_us = int(time.time() * 1_000_000) - SETTLED_AT_ONCE * 1000
+        kept, *_ = _filling(is_postgres(database), base_us, start, last)
+        kept = kept.replace("'done'", "'pending'").replace("'benchmarkAccount'", f"'{start}'")
+        for statement in (kept, "UPDATE inbox_event SET state = 'done' WHERE state = 'pending'"):
+            with database.write() as connection:
+                connection.exec_driver_sql(statement)
+    database.close()
+
+
+class _Series(NamedTuple):
+    """So many numbers `n(i)` in one database's words, and when the event of each happened."""
+
+    source: str
+    at: str
+
+
+def _series(on_postgres: bool, base_us: int, first: int, last: int, step_us: int) -> _Series:
+    """The numbers from first to last, one event every `step_us` from `base_us` on."""
     if on_postgres:
-        numbers = f"generate_series({first}, {last}) AS n(i)"
-        half = f"generate_series({first // 2}, {last // 2}) AS n(i)"
-        at = f"to_timestamp(({base_us} + (i - {first}) * 1000) / 1000000.0)"
+        at = f"to_timestamp(({base_us} + (i - {first}) * {step_us}) / 1000000.0)"
+        return _Series(f"generate_series({first}, {last}) AS n(i)", at)
+    source = f"(WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) SELECT i FROM n)"
+    seconds = f"({base_us} + (i - {first}) * {step_us}) / 1000000"
+    return _Series(source, f"strftime('%Y-%m-%dT%H:%M:%S.000000Z', {seconds}, 'unixepoch')")
+
+
+def _filling(on_postgres: bool, base_us: int, first: int, last: int) -> Iterator[str]:
+    """One event every millisecond; every other one is the leave of the one before, so stays are half as many."""
+    events = _series(on_postgres, base_us, first, last, 1000)
+    stays = _series(on_postgres, base_us, first // 2, last // 2, 2000)
+    if on_postgres:
         account, body = "'benchmarkAccount' || lpad(mod(i, 4)::text, 6, '0')", f"'{_BODY}'"
         key = f"lpad(to_hex({base_us // 1000} + i - {first}), 12, '0') || '-' || md5(i::text) || '00000000'"
         false = "false"
     else:
-        series = "(WITH RECURSIVE n(i) AS (SELECT {} UNION ALL SELECT i + 1 FROM n WHERE i < {}) SELECT i FROM n)"
-        numbers, half = series.format(first, last), series.format(first // 2, last // 2)
-        seconds = f"({base_us} + (i - {first}) * 1000) / 1000000"
-        at = f"strftime('%Y-%m-%dT%H:%M:%S.000000Z', {seconds}, 'unixepoch')"
         account, body = "'benchmarkAccount' || printf('%06d', i % 4)", f"'{_BODY}'"
         key = f"printf('%012x-%040x', {base_us // 1000} + i - {first}, i)"
         false = "0"
@@ -62,23 +89,27 @@ def _filling(on_postgres: bool, base_us: int, first: int, last: int) -> Iterator
     yield (
         "INSERT INTO inbox_event (account_id, id, idempotency_key, event_type, event_ts, meeting_id, uuid, "
         "received_at, last_delivered_at, processed_at, deliveries, state, body, updated_at) "
-        f"SELECT {account}, {base_us} + (i - {first}) * 1000, {key}, 'webinar.participant_joined', {at}, {meeting}, "
-        f"{uuid}, {at}, {at}, {at}, 1, 'done', {body}, {at} FROM {numbers}"
+        f"SELECT {account}, {base_us} + (i - {first}) * 1000, {key}, 'webinar.participant_joined', {events.at}, "
+        f"{meeting}, {uuid}, {events.at}, {events.at}, {events.at}, 1, 'done', {body}, {events.at} "
+        f"FROM {events.source}"
     )
     yield (
         "INSERT INTO join_log (account_id, line_id, seq, event_ts, kind, meeting_id, uuid, connection_id, name, "
-        f"updated_at) SELECT {account}, {key}, {base_us} + (i - {first}) * 1000, {at}, 'joined', {meeting}, {uuid}, "
-        f"CAST(i AS text), 'Somebody', {at} FROM {numbers}"
+        f"updated_at) SELECT {account}, {key}, {base_us} + (i - {first}) * 1000, {events.at}, 'joined', {meeting}, "
+        f"{uuid}, CAST(i AS text), 'Somebody', {events.at} FROM {events.source}"
     )
     common = (
         f"{account}, {uuid}, CAST(i AS text), {meeting}, 'registrant' || i, 'old' || i || '@example.com', 'Somebody'"
     )
     names = "account_id, uuid, connection_id, meeting_id, registrant_id, email, name"
-    yield f"INSERT INTO connection ({names}, joins, leaves, updated_at) SELECT {common}, '[1]', '[2]', {at} FROM {half}"
+    yield (
+        f"INSERT INTO connection ({names}, joins, leaves, updated_at) "
+        f"SELECT {common}, '[1]', '[2]', {stays.at} FROM {stays.source}"
+    )
     yield (
         f"INSERT INTO participant ({names}, first_seen_at, joined_at, left_at, counts_from, left_is_inferred, "
-        f"person_id, updated_at) SELECT {common}, {at}, {at}, {at}, {at}, {false}, "
-        f"'registrant:registrant' || i, {at} FROM {half}"
+        f"person_id, updated_at) SELECT {common}, {stays.at}, {stays.at}, {stays.at}, {stays.at}, {false}, "
+        f"'registrant:registrant' || i, {stays.at} FROM {stays.source}"
     )
 
 

@@ -18,6 +18,7 @@ from joinlog.doctor import (
     look_at_address,
     look_at_inbox,
     look_at_key,
+    look_at_log,
     look_at_secrets,
     look_at_validation,
 )
@@ -59,6 +60,12 @@ def test_all_is_well(database: Database, database_url: str, redis_url: str) -> N
 def test_a_database_that_is_not_there_or_not_migrated_fails(empty_database_url: str) -> None:
     assert levels(settings_for(empty_database_url, "redis://127.0.0.1:1"))["migrations"] == "fail"
     assert levels(settings_for("sqlite:////nowhere/x.db", "redis://127.0.0.1:1"))["database"] == "fail"
+
+
+def test_a_write_ahead_log_that_a_reader_lets_grow_is_said() -> None:
+    assert list(look_at_log(50_000_000)) == []
+    (finding,) = look_at_log(1_460_000_000)
+    assert (finding.level, "1460 MB" in finding.says) == ("warn", True)
 
 
 def test_a_database_file_that_everybody_can_read_is_said(sqlite_url: str, redis_url: str) -> None:

@@ -30,6 +30,7 @@ from schema.migrate import migrate
 from schema.settings import Settings
 from schema.signals import dies_with
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
+from tests.not_tested import last_line
 from tests.signed_requests import SECRET
 from tests.waiting import wait_until
 
@@ -40,6 +41,16 @@ settings.register_profile("joinlog", deadline=None, suppress_health_check=[Healt
 settings.load_profile("joinlog")
 
 _numbers = count(1)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The very last line says what this machine could not test, and how it could."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return
+    said = last_line(report.longrepr[2] for report in reporter.stats.get("skipped", ()) if report.longrepr)
+    if said is not None:
+        reporter.write_line(said, yellow=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ import click
 COMMANDS: Mapping[str, str] = {  # name -> module and attribute; only the one that is run is imported
     "up": "joinlog.up:up",
     "doctor": "joinlog.doctor:doctor",
-    "link": "joinlog.link:link",
+    "access": "joinlog.access:access",
     "report": "joinlog.report:report",
     "links": "joinlog.links:links",
     "link-set": "joinlog.links:link_set",

@@ -107,7 +107,7 @@ def look_at_address(settings: Settings) -> Finding:
         if not settings.zoom_secrets and settings.is_loopback:
             return Finding("address", OK, f"{settings.base_url}, this machine only, which is what a demo wants")
         if settings.trusted_proxies:
-            says = f"the links of `joinlog link` lead to {settings.base_url}, and not to the reverse proxy"
+            says = f"the page links of `joinlog access` lead to {settings.base_url}, and not to the reverse proxy"
             return Finding("address", WARN, says, "set PUBLIC_URL=https://...")
         return Finding(
             "address",

@@ -172,7 +172,7 @@ def tell(console: Console, plan: Plan, seconds: float) -> None:
 
 def page_link(settings: Settings) -> str:
     """A signed link to the live page, for whoever reads this terminal."""
-    from joinlog.link import make_link
+    from joinlog.access import make_link
     from webhook.tokens import Role
 
     return make_link(settings, Role.OPERATOR, PAGE_LINK_LASTS)

@@ -1,10 +1,9 @@
-# Everything here sets itself up: it needs Python 3.11+, make and a package index.
+# Everything here sets itself up: it needs a Python, make and a package index; bootstrap.sh does it.
 PYTHON ?= python3
 BIN    := .venv/bin
-UV     := .bootstrap/bin/uv
 READY  := .venv/.ready
 
-.PHONY: help run test check lint types format bench bench-smoke bench-full bench-links screenshots clean
+.PHONY: help run test matrix check lint types format bench bench-smoke bench-full bench-links screenshots clean
 
 help:           ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -12,8 +11,13 @@ help:           ## this list
 run: $(READY)   ## migrate, then web, worker and clock on loopback; without a secret token a demo plays
 	@$(BIN)/joinlog up
 
-test: $(READY)  ## every test, on real SQLite, Postgres, Redis and a real browser
+test: $(READY)  ## every test, on real SQLite, Postgres, Redis and a real browser, which it brings where it can
+	@$(BIN)/python -m tests.browser.bring
 	$(BIN)/pytest -n 3 --dist loadgroup
+
+matrix: $(READY) ## every test on every Python of 3.11 to 3.14 that is found here
+	@$(BIN)/python -m tests.browser.bring
+	@PYTHON="$(PYTHON)" GOAL=matrix sh bootstrap.sh matrix
 
 check: lint types test bench-smoke ## what CI runs
 
@@ -44,18 +48,7 @@ screenshots: $(READY) ## docs/screenshots/*.png, every page in light, dark and p
 	$(BIN)/python -m tests.screenshots
 
 clean:          ## remove what the targets above installed
-	rm -rf .venv .bootstrap
+	rm -rf .venv .venv-matrix .bootstrap
 
-# uv installs exactly what uv.lock names. It comes from the package index into a private folder, as bootstrap.txt has it.
-$(UV): bootstrap.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Joinlog needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv --clear .bootstrap
-	.bootstrap/bin/pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r bootstrap.txt
-	@touch $@
-
-# First with the certificates of this machine, which know a company's proxy, then with those that uv brings along.
-$(READY): $(UV) pyproject.toml uv.lock
-	@python="$$($(PYTHON) -c 'import sys; print(sys.executable)')"; \
-	  UV_SYSTEM_CERTS=1 $(UV) sync --quiet --frozen --python "$$python" || $(UV) sync --quiet --frozen --python "$$python"
-	@touch $@
+$(READY): bootstrap.sh bootstrap.txt pyproject.toml uv.lock
+	@PYTHON="$(PYTHON)" GOAL="$(firstword $(MAKECMDGOALS))" sh bootstrap.sh

@@ -11,7 +11,7 @@ import click
 COMMANDS: Mapping[str, str] = {  # name -> module and attribute; only the one that is run is imported
     "up": "joinlog.up:up",
     "doctor": "joinlog.doctor:doctor",
-    "link": "joinlog.link:link",
+    "access": "joinlog.access:access",
     "report": "joinlog.report:report",
     "links": "joinlog.links:links",
     "link-set": "joinlog.links:link_set",
@@ -61,17 +61,18 @@ class Explaining(click.Group):
         from redis.exceptions import RedisError
         from sqlalchemy.exc import SQLAlchemyError
 
-        from schema.settings import ConfigurationError
+        from joinlog.remedies import explain_database
+        from schema.settings import ConfigurationError, read_settings
 
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
             return _end(ctx, str(error), EXIT_CONFIGURATION)
         except SQLAlchemyError as error:
-            reason = _first_line(getattr(error, "orig", None) or error)
-            return _end(ctx, f"The database: {reason}. `joinlog doctor` looks closer.", EXIT_FAILURE)
+            return _end(ctx, str(explain_database(read_settings().database_url, error)), EXIT_FAILURE)
         except RedisError as error:
-            return _end(ctx, f"Redis: {_first_line(error)}. `joinlog doctor` looks closer.", EXIT_FAILURE)
+            says = f"Redis: {_first_line(error)}. Start it, or correct REDIS_URL."
+            return _end(ctx, says, EXIT_FAILURE)
 
 
 def _end(ctx: click.Context, text: str, code: int) -> None:

@@ -19,9 +19,10 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from joinlog.redis_server import redis_url_of
+from joinlog.remedies import explain_database, look_at_file_of, look_at_folder
 from joinlog.up import what_is_missing
 from schema.revision import applied_revision, newest_revision
-from schema.settings import KEY_BYTES_MIN, KEY_FILE, ConfigurationError, Settings, read_settings, without_password
+from schema.settings import KEY_FILE, ConfigurationError, Settings, read_settings, without_password
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
 from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version
 from schema.store.sqlite_file import LONG_READER_REMEDY, WAL_BYTES_WARN
@@ -62,11 +63,17 @@ def doctor(as_json: bool) -> None:
 def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
     """Every check, in the order in which they are worth mending."""
     yield look_at_secrets(settings)
-    yield look_at_key(settings)
+    folder = [Finding("folder", FAIL, *trouble) for trouble in look_at_folder(settings)]
+    yield from folder
+    if not (folder and settings.secret_key is None and settings.is_loopback):  # no key can be made there: said already
+        yield look_at_key(settings)
     yield look_at_address(settings)
-    yield from _look_at_database(settings, now)
+    database = list(_look_at_database(settings, now))
+    yield from database
     yield from _look_at_redis(settings, now)
     missing = what_is_missing(settings)
+    if missing and missing.startswith(("database:", "migrations:")) and any(one.level == FAIL for one in database):
+        missing = "answers, and waits for the database; it goes on by itself once that is mended"
     yield (
         Finding("web", OK, f"answers on port {settings.port}, ready")
         if missing is None
@@ -92,13 +99,9 @@ def look_at_key(settings: Settings) -> Finding:
     try:
         keys = settings.signing_keys
     except ConfigurationError as error:
-        return Finding("secret key", FAIL, str(error).split(".")[0], str(error).rpartition(": ")[2])
+        return Finding("secret key", FAIL, error.says, error.mend)
     if settings.secret_key is None:
         return Finding("secret key", OK, f"{KEY_FILE} in this folder, enough on one machine")
-    if min(len(key) for key in keys) < KEY_BYTES_MIN:
-        return Finding(
-            "secret key", WARN, "SECRET_KEY is short enough to be guessed", "use 32 random characters or more"
-        )
     return Finding("secret key", OK, f"SECRET_KEY, {len(keys)} set")
 
 
@@ -108,7 +111,7 @@ def look_at_address(settings: Settings) -> Finding:
         if not settings.zoom_secrets and settings.is_loopback:
             return Finding("address", OK, f"{settings.base_url}, this machine only, which is what a demo wants")
         if settings.trusted_proxies:
-            says = f"the links of `joinlog link` lead to {settings.base_url}, and not to the reverse proxy"
+            says = f"the page links of `joinlog access` lead to {settings.base_url}, and not to the reverse proxy"
             return Finding("address", WARN, says, "set PUBLIC_URL=https://...")
         return Finding(
             "address",
@@ -123,6 +126,9 @@ def look_at_address(settings: Settings) -> Finding:
 
 def _look_at_database(settings: Settings, now: datetime) -> Iterator[Finding]:
     shown = without_password(settings.database_url)
+    for trouble in look_at_file_of(settings.database_url):
+        yield Finding("database", FAIL, *trouble)
+        return
     database = None
     try:
         database = Database(settings.database_url, statement_seconds=STATEMENT_SECONDS_MAX)
@@ -142,9 +148,10 @@ def _look_at_database(settings: Settings, now: datetime) -> Iterator[Finding]:
                 known = {fingerprint(secret) for secret in settings.zoom_secrets}
                 last = max((at for name, at in read_validations(connection) if name in known), default=None)
                 yield look_at_validation(last, now)
-    except (SQLAlchemyError, OSError, ConfigurationError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        yield Finding("database", FAIL, f"{shown}: {reason}", "check DATABASE_URL, and that the server runs")
+    except ConfigurationError as error:
+        yield Finding("database", FAIL, error.says, error.mend)
+    except (SQLAlchemyError, OSError) as error:
+        yield Finding("database", FAIL, *explain_database(settings.database_url, error))
     finally:
         if database is not None:
             database.close()
@@ -203,12 +210,12 @@ def _look_at_redis(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield Finding("redis", WARN, says, "start `joinlog up`, or set REDIS_URL")
         return
     try:
-        queue = open_queue(connect(url), settings.signing_keys)
-        queue.connection.ping()
+        client = connect(url)
+        client.ping()
         yield Finding("redis", OK, without_password(url))
-        last = last_heartbeat(queue)
-        queue.connection.close()
-    except (RedisError, OSError, ValueError, ConfigurationError) as error:
+        last = last_heartbeat(open_queue(client, [b"no job is read"]))
+        client.close()
+    except (RedisError, OSError, ValueError) as error:
         yield Finding("redis", FAIL, f"{without_password(url)}: {error}", "check REDIS_URL, and that the server runs")
         return
     if last is None:

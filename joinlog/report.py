@@ -22,7 +22,7 @@ OCCURRENCE_HEADINGS = {
     "occurrence_id": "occurrence", "scheduled_start": "scheduled (UTC)", "status": "status", "instances": "instances",
     "link_state": "link", "registrants": "registrants", "attended": "attended", "no_shows": "no-shows",
     "walk_ins": "walk-ins", "unidentified": "unidentified", "participants": "participants", "peak_concurrent": "peak",
-    "attended_minutes": "minutes",
+    "attended_minutes": "person-hours",
 }  # fmt: skip
 PERSON_HEADINGS = {
     "name": "name", "email": "email", "person_id": "person", "is_registered": "registered",
@@ -57,7 +57,7 @@ def report(meeting: int, occurrence: str | None, account: str | None, form: str)
         _print_csv(people if occurrence else occurrences, PERSON_HEADINGS if occurrence else OCCURRENCE_HEADINGS)
     else:
         title = occurrences[0]["topic"] if occurrences else None
-        _print_table(occurrences, OCCURRENCE_HEADINGS, f"{meeting} {title or ''}".strip())
+        _print_table([_in_hours(row) for row in occurrences], OCCURRENCE_HEADINGS, f"{meeting} {title or ''}".strip())
         if occurrence:
             _print_table(people, PERSON_HEADINGS, "Who came")
 
@@ -85,8 +85,16 @@ def _print_table(rows: Sequence[Row], columns: dict[str, str], title: str) -> No
         console.print(f"{title}: nothing yet.", markup=False)
 
 
+def _in_hours(row: Row) -> Row:
+    """An occurrence with the minutes of all people together as person-hours, as its heading in the table says."""
+    minutes = row["attended_minutes"]
+    return row if minutes is None else {**row, "attended_minutes": f"{minutes / 60:.1f}"}
+
+
 def _is_number(rows: Sequence[Row], name: str) -> bool:
-    return any(isinstance(row[name], (int, float)) and not isinstance(row[name], bool) for row in rows)
+    return name == "attended_minutes" or any(
+        isinstance(row[name], (int, float)) and not isinstance(row[name], bool) for row in rows
+    )
 
 
 def _cell(value: object) -> str:

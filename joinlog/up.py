@@ -27,6 +27,7 @@ from rich.console import Console
 
 from joinlog.folder_lock import lock_folder
 from joinlog.redis_server import URL_FILE, RedisServer
+from joinlog.remedies import look_at_file_of, look_at_folder
 from joinlog.supervisor import Child, Children, start_process
 from schema.logs import configure_logs
 from schema.settings import ConfigurationError, Settings, read_settings, without_password
@@ -49,6 +50,8 @@ def up() -> None:
     """Migrate, then run web, worker and clock until Ctrl-C. Without a secret token a demo plays."""
     settings = read_settings()
     configure_logs(settings, "up")
+    for trouble in (*look_at_folder(settings), *look_at_file_of(settings.database_url)):
+        raise ConfigurationError(str(trouble))
     with ExitStack() as stack:
         was_killed = stack.enter_context(lock_folder())
         plan = settle(settings, os.environ, port_seconds_max=REMAINS_SECONDS_MAX if was_killed else 0.0)
@@ -172,7 +175,7 @@ def tell(console: Console, plan: Plan, seconds: float) -> None:
 
 def page_link(settings: Settings) -> str:
     """A signed link to the live page, for whoever reads this terminal."""
-    from joinlog.link import make_link
+    from joinlog.access import make_link
     from webhook.tokens import Role
 
     return make_link(settings, Role.OPERATOR, PAGE_LINK_LASTS)

@@ -15,23 +15,39 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 KEY_FILE = Path(".joinlog-key")
 KEY_BYTES_MIN = 16
+KEY_COMMAND = "export SECRET_KEY=\"$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')\""
 
 
 class ConfigurationError(Exception):
-    """The environment does not allow Joinlog to do what was asked; the text says how to mend it."""
+    """The environment does not allow Joinlog to do what was asked: `says` why, and `mend` how to change that."""
+
+    def __init__(self, says: str, mend: str = "") -> None:
+        super().__init__(f"{says} {mend}".strip())
+        self.says = says
+        self.mend = mend
 
 
 def _blank_is_unset(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+def _with_scheme(text: str | None) -> str | None:
+    if text is not None and not text.startswith(("https://", "http://")):
+        host = text.rpartition("//")[2]
+        raise ValueError(
+            f"{text} has no scheme; write PUBLIC_URL=https://{host}, as Zoom and browsers reach the server"
+        )
+    return text
+
+
 OptionalText = Annotated[str | None, BeforeValidator(_blank_is_unset)]
+Address = Annotated[str | None, AfterValidator(_with_scheme), BeforeValidator(_blank_is_unset)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
 
 
@@ -61,7 +77,7 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address the web process listens on")
     port: int = Field(8000, ge=0, le=65535, description="port the web process listens on")
-    public_url: OptionalText = Field(None, description="https://... as Zoom and browsers reach this server")
+    public_url: Address = Field(None, description="https://... as Zoom and browsers reach this server")
     trusted_proxies: int = Field(0, ge=0, le=8, description="reverse proxies in front whose X-Forwarded-* is trusted")
     web_threads: int = Field(4, ge=1, le=512, description="pages made at the same moment; Zoom's events need no thread")
     web_backlog: int = Field(4096, ge=128, le=65535, description="connections that may wait to be accepted")
@@ -123,13 +139,19 @@ class Settings(BaseSettings):
         Raises ConfigurationError when none is set and the server is reachable from outside.
         """
         keys = _split(self.secret_key)
+        for key in keys:
+            if len(key) < KEY_BYTES_MIN:
+                raise ConfigurationError(
+                    f"SECRET_KEY has {len(key)} bytes, and whoever guesses it makes page links of their own: it needs "
+                    f"{KEY_BYTES_MIN} or more.",
+                    f"Set it to a long random text, the same for every process: {KEY_COMMAND}",
+                )
         if keys:
             return tuple(reversed(keys))
         if not self.is_loopback:
             raise ConfigurationError(
-                f"SECRET_KEY is not set, and others can reach the server ({self._how_reached}). "
-                "Set it to a long random text, the same for every process: "
-                "export SECRET_KEY=\"$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')\""
+                f"SECRET_KEY is not set, and others can reach the server ({self._how_reached}).",
+                f"Set it to a long random text, the same for every process: {KEY_COMMAND}",
             )
         return (_key_of_this_folder(KEY_FILE),)
 
@@ -140,10 +162,10 @@ class Settings(BaseSettings):
 
     @property
     def _how_reached(self) -> str:
-        """Which setting says that others can."""
-        if self.host not in LOOPBACK_HOSTS:
-            return f"HOST={self.host}"
-        return f"PUBLIC_URL={self.public_url}" if self.public_url else f"TRUSTED_PROXIES={self.trusted_proxies}"
+        """Which settings say that others can."""
+        said = [f"HOST={self.host}"] if self.host not in LOOPBACK_HOSTS else []
+        said += [f"PUBLIC_URL={self.public_url}"] if self.public_url else []
+        return ", ".join(said or [f"TRUSTED_PROXIES={self.trusted_proxies}"])
 
     @property
     def base_url(self) -> str:
@@ -159,7 +181,10 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}" for fault in error.errors()]
+        lines = [
+            f"{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors()
+        ]
         raise ConfigurationError("The environment is not usable. " + "; ".join(lines)) from None
 
 
@@ -183,15 +208,23 @@ def _split(secret: SecretStr | None) -> tuple[bytes, ...]:
 def _key_of_this_folder(path: Path) -> bytes:
     """Read the key that the processes started from this folder share, or make it, readable by its owner only."""
     if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        with os.fdopen(
-            os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stat.S_IRUSR | stat.S_IWUSR), "wb"
-        ) as file:
-            file.write(secrets.token_urlsafe(32).encode())
-        with contextlib.suppress(FileExistsError):  # another process of this folder was first: its key is the key
-            os.link(draft, path)
-        draft.unlink()
+        try:
+            _make_key(path)
+        except OSError as error:
+            raise ConfigurationError(
+                f"SECRET_KEY is not set, and no key can be kept in {path.absolute()}: {error.strerror}.",
+                f"Start Joinlog in a folder that this user may write to, or set it: {KEY_COMMAND}",
+            ) from None
     key = path.read_bytes().strip()
     if len(key) < KEY_BYTES_MIN:
-        raise ConfigurationError(f"{path} holds no key. Remove it, and a new one is made.")
+        raise ConfigurationError(f"{path} holds no key.", "Remove it, and a new one is made.")
     return key
+
+
+def _make_key(path: Path) -> None:
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stat.S_IRUSR | stat.S_IWUSR), "wb") as file:
+        file.write(secrets.token_urlsafe(32).encode())
+    with contextlib.suppress(FileExistsError):  # another process of this folder was first: its key is the key
+        os.link(draft, path)
+    draft.unlink()

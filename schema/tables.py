@@ -363,11 +363,11 @@ class AccountDeparture(SQLModel, table=True):
 
 
 class RevokedLink(SQLModel, table=True):
-    """Page links that were called back before they expired."""
+    """Page links that were revoked before they expired."""
 
     __tablename__ = "revoked_link"
     account_id: str = _key("always empty: a page link is not of one account")
-    link_id: str = _key("id of the link, as `joinlog link --list` and the link itself carry it")
+    link_id: str = _key("id of the link, as `joinlog access list` and the page link itself carry it")
     revoked_at: datetime | None = _column("when, UTC", UtcDateTime)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     __table_args__ = (Index("revoked_link_updated", "updated_at"),)

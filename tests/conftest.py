@@ -31,6 +31,7 @@ from schema.migrate import migrate
 from schema.settings import Settings
 from schema.signals import dies_with
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
+from tests.not_tested import last_line
 from tests.signed_requests import SECRET
 from tests.waiting import wait_until
 
@@ -57,6 +58,16 @@ def _has_room(folder: Path) -> bool:
     with contextlib.suppress(OSError):
         return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= MEMORY_BYTES_MIN
     return False
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The very last line says what this machine could not test, and how it could."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return
+    said = last_line(report.longrepr[2] for report in reporter.stats.get("skipped", ()) if report.longrepr)
+    if said is not None:
+        reporter.write_line(said, yellow=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -202,6 +213,14 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
     """The URL of a fresh migrated SQLite file."""
     path = tmp_path / "joinlog.db"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="module")
+def sqlite_copy(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a migrated SQLite file that the tests of a module share."""
+    path = tmp_path_factory.mktemp("module") / "joinlog.db"
     shutil.copy(sqlite_template, path)
     return f"sqlite:///{path}"
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from joinlog.fakezoom import demo_world
 from joinlog.fakezoom.delivery import validation_event
-from tests.browser.chromium import ARGUMENTS, find_chromium
+from tests.browser.chromium import ARGUMENTS, HOW_TO_GET, find_chromium
 from tests.browser.stage import DEMO_SEED, Stage, page_paths
 from tests.conftest import RedisServer
 from tests.stories import Story
@@ -33,9 +33,10 @@ LAST = timedelta(seconds=90)  # these events come one by one, as they do
 
 def main() -> int:
     """Shoot every page; returns an exit code."""
-    chromium = find_chromium()
+    with sync_playwright() as playwright:
+        chromium = find_chromium(playwright)
     if chromium is None:
-        print("No chromium found: apt-get install chromium", file=sys.stderr)
+        print(f"No browser to take pictures with: {HOW_TO_GET}", file=sys.stderr)
         return 1
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     target.mkdir(parents=True, exist_ok=True)

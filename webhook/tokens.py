@@ -71,6 +71,11 @@ def new_pass(role: Role, lasts: timedelta, now: datetime, meeting_id: int | None
     return Pass(secrets.token_hex(LINK_ID_BYTES), role, expires_at, meeting_id)
 
 
+def link_of(base_url: str, tokens: Tokens, granted: Pass) -> str:
+    """The page link of a pass: the token stands behind `#`, which browsers send to nobody."""
+    return f"{base_url}/enter#{tokens.sign_link(granted)}"
+
+
 class Tokens:
     """Signs and reads links, sessions and form tokens. `keys` oldest first; the last one signs."""
 

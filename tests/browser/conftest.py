@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Route, sync_playwright
 
-from tests.browser.chromium import ARGUMENTS, find_chromium
+from tests import not_tested
+from tests.browser.chromium import ARGUMENTS, HOW_TO_GET, find_chromium
 from tests.browser.stage import Stage
 from tests.conftest import RedisServer
 from tests.stories import ZERO
@@ -21,7 +22,7 @@ from webhook.tokens import Role
 
 LIGHT: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", "timezone_id": "Europe/Berlin"}
 WAIT_MS = 8000
-NO_BROWSER = "NO BROWSER: the live page is not tested. Install one: apt-get install chromium"
+PAGES = "the pages, which no browser here could show"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,12 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium."""
-    chromium = find_chromium()
-    if chromium is None:
-        if os.environ.get("CI"):
-            pytest.fail(NO_BROWSER)
-        pytest.skip(NO_BROWSER)
     with sync_playwright() as playwright:
+        chromium = find_chromium(playwright)
+        if chromium is None:
+            if os.environ.get("JOINLOG_REQUIRE_BROWSER"):
+                pytest.fail(f"no browser: {HOW_TO_GET}")
+            not_tested.skip(PAGES, HOW_TO_GET)
         launched = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield launched
         launched.close()

@@ -101,7 +101,7 @@ class Stage:
         return new_pass(role, timedelta(hours=hours), datetime.now(UTC), meeting_id)
 
     def link(self, granted: Pass) -> str:
-        """The link of a pass, as `joinlog link` prints it."""
+        """The link of a pass, as `joinlog access grant` prints it."""
         return f"{self.url}/enter#{self.tokens.sign_link(granted)}"
 
     def close(self) -> None:

@@ -112,7 +112,7 @@ def test_link_leaves_the_address_bar(stage: Stage, eye: Eye) -> None:
 
 def test_expired_link_is_refused_and_says_what_to_do(stage: Stage, eye: Eye) -> None:
     eye.page.goto(stage.link(stage.grant(hours=-1)))
-    expect(eye.page.locator("[data-refused=expired]")).to_contain_text("joinlog link")
+    expect(eye.page.locator("[data-refused=expired]")).to_contain_text("joinlog access grant")
     eye.forgive("401")
 
 

@@ -127,7 +127,7 @@ def test_secrets_and_keys() -> None:
     assert look_at_secrets(Settings(zoom_webhook_secret_token="a,b")).says == "2 set"
     assert look_at_key(Settings()).level == "ok"
     assert look_at_key(Settings(public_url="https://a.example")).level == "fail"
-    assert look_at_key(Settings(secret_key="short")).level == "warn"
+    assert look_at_key(Settings(secret_key="short")).level == "fail"
 
 
 def test_the_exit_code_and_the_json_say_the_same_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:

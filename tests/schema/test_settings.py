@@ -13,6 +13,7 @@ import pytest
 
 from schema.settings import ConfigurationError, Settings, read_settings, without_password
 
+NEW, OLD = "the-newer-of-two-keys", "the-older-of-two-keys"
 ANYWHERE = "0.0.0.0"  # noqa: S104 - a name, nothing binds here
 NAMES = [name.upper() for name in Settings.model_fields]
 
@@ -84,7 +85,7 @@ def test_outside_loopback_a_secret_key_is_required(
     with pytest.raises(ConfigurationError, match="SECRET_KEY"):
         _ = read(monkeypatch, **environment).signing_keys
     assert not Path(".joinlog-key").exists()
-    assert read(monkeypatch, SECRET_KEY="new,old").signing_keys == (b"old", b"new")
+    assert read(monkeypatch, SECRET_KEY=f"{NEW},{OLD}").signing_keys == (OLD.encode(), NEW.encode())
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from joinlog.link import link
+from joinlog.access import access as access_command
 from schema.settings import Settings
 from schema.store.page_links import read_revoked_links, revoke_link
 from tests.conftest import SIGNING_KEY, settings_for
@@ -30,7 +30,7 @@ UUID = "run-1=="
 
 @pytest.fixture(autouse=True)
 def _notice_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Links called back are noticed at once."""
+    """Revoked links are noticed at once."""
     monkeypatch.setattr(access, "REVOCATION_SECONDS_MAX", -1.0)
 
 
@@ -157,7 +157,7 @@ def test_what_must_answer_everybody_does(site: Site) -> None:
 def test_refusal_says_how_to_get_in(site: Site) -> None:
     answer = site.stranger().get("/")
     assert answer.status_code == 401
-    assert "joinlog link" in answer.text
+    assert "joinlog access grant" in answer.text
     assert answer.headers["Cache-Control"] == "no-store"
 
 
@@ -205,7 +205,7 @@ def test_link_called_back_opens_nothing_any_more(site: Site) -> None:
         revoke_link(site.database, visitor.granted.link_id, datetime.now(UTC))
     answer = visitor.get("/")
     assert answer.status_code == 401
-    assert "called back" in answer.text
+    assert "was revoked" in answer.text
     assert visitor.enter(TOKENS.sign_link(visitor.granted)).status_code == 401
     assert site.visitor().get("/").status_code == 200
 
@@ -424,20 +424,22 @@ def test_names_are_escaped_everywhere(site: Site) -> None:
         assert "<script>alert" not in answer.text, path
 
 
-# --- joinlog link -----------------------------------------------------------------------------------------------------
+# --- joinlog access ---------------------------------------------------------------------------------------------------
 
 
-def run_link(monkeypatch: pytest.MonkeyPatch, url: str, *arguments: str) -> tuple[int, str, str]:
+def run_access(monkeypatch: pytest.MonkeyPatch, url: str, *arguments: str) -> tuple[int, str, str]:
     monkeypatch.setenv("DATABASE_URL", url)
     monkeypatch.setenv("SECRET_KEY", SIGNING_KEY)
-    result = CliRunner().invoke(link, arguments)
+    result = CliRunner().invoke(access_command, arguments)
     return result.exit_code, result.stdout, result.stderr
 
 
 def test_command_prints_a_link_that_opens_the_pages(
     monkeypatch: pytest.MonkeyPatch, sqlite_url: str, redis_url: str
 ) -> None:
-    code, text, beside = run_link(monkeypatch, sqlite_url, "--role", "operator", "--expires", "2h", "--meeting", "77")
+    code, text, beside = run_access(
+        monkeypatch, sqlite_url, "grant", "--role", "operator", "--expires", "2h", "--meeting", "77"
+    )
     assert code == 0
     address, _, token = text.strip().partition("#")
     assert address == "http://127.0.0.1:8000/enter"
@@ -447,20 +449,21 @@ def test_command_prints_a_link_that_opens_the_pages(
     with open_site(settings_for(sqlite_url, redis_url)) as site:
         visitor = Visitor(site.app.test_client())
         assert visitor.enter(text.strip()).status_code == 303  # the whole link may be pasted
-        code, text, _ = run_link(monkeypatch, sqlite_url, "--revoke", text.strip())
+        code, text, _ = run_access(monkeypatch, sqlite_url, "revoke", text.strip())
         assert (code, granted.link_id in text) == (0, True)
         with site.database.read() as connection:
             assert list(read_revoked_links(connection)) == [granted.link_id]
-    assert granted.link_id in run_link(monkeypatch, sqlite_url, "--list")[1]
+    assert granted.link_id in run_access(monkeypatch, sqlite_url, "list")[1]
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--expires", "soon"], ["--role", "owner"], ["--meeting", "x"], ["--revoke", "a.b"]]
+    "arguments",
+    [["grant", "--expires", "soon"], ["grant", "--role", "owner"], ["grant", "--meeting", "x"], ["revoke", "a.b"]],
 )
 def test_command_refuses_what_makes_no_sense(
     monkeypatch: pytest.MonkeyPatch, sqlite_url: str, arguments: list[str]
 ) -> None:
-    code, text, beside = run_link(monkeypatch, sqlite_url, *arguments)
+    code, text, beside = run_access(monkeypatch, sqlite_url, *arguments)
     assert code != 0
     assert text == ""
     assert beside

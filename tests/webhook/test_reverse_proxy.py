@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from schema.settings import ConfigurationError, Settings
+from tests import not_tested
 from tests.conftest import SIGNING_KEY, free_port, settings_for
 from tests.page_client import TOKENS, open_site
 from tests.processes import environment, running
@@ -83,7 +84,7 @@ def proxied(request: pytest.FixtureRequest, tmp_path: Path, sqlite_url: str, red
     program = str(request.param.__name__).removeprefix("start_")
     for needed in (program, "openssl"):
         if shutil.which(needed) is None:
-            pytest.skip(f"{needed} is not installed (apt-get install nginx-light caddy openssl)")
+            not_tested.skip(f"Joinlog behind {program}", "apt-get install nginx-light caddy openssl")
     make_certificate(tmp_path)
     variables = {
         "DATABASE_URL": sqlite_url, "REDIS_URL": redis_url, "ZOOM_WEBHOOK_SECRET_TOKEN": SECRET,

@@ -35,6 +35,13 @@ STATE_MEANINGS = {
     "unscheduled": "no date was due",
     "rehearsal": "Zoom says it was a practice session",
 }
+EVENT_MEANINGS = {
+    "pending": "kept, and not in the tables yet: the worker takes it",
+    "done": "what it says is in the tables",
+    "ignored": "known, and of no use to the tables",
+    "unhandled": "of a type this version does not know; replay it after an upgrade",
+    "dead": "failed whenever it was tried; its error says why. Replay it after mending",
+}
 
 
 def mask_email(email: str | None) -> str:
@@ -207,7 +214,8 @@ def prepare_templates(app: Flask, tokens: Tokens) -> None:
 
     known: dict[str, Any] = {
         "meeting_url": meeting_url, "instance_url": instance_url, "person_token": person, "asset": asset,
-        "LOG_KINDS": LOG_KINDS, "STATE_MEANINGS": STATE_MEANINGS, "EVENT_TYPES": sorted({*PROJECTIONS, *IGNORED}),
+        "LOG_KINDS": LOG_KINDS, "STATE_MEANINGS": STATE_MEANINGS, "EVENT_MEANINGS": EVENT_MEANINGS,
+        "EVENT_TYPES": sorted({*PROJECTIONS, *IGNORED}),
         "without": without, "with_before": with_before, "filter_label": filter_label, "with_dates": with_dates,
         "offset_label": offset_label,
     }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +15,9 @@ from schema.settings import ConfigurationError, read_settings
 from schema.store.database import Database
 from schema.store.reports import find_accounts
 from schema.zoom.envelope import MEETING_ID_MAX
+
+DEMO_FILE = Path("demo.db")  # the demo's tables: never those of what is real
+DEMO_DATABASE_URL = f"sqlite:///{DEMO_FILE}"
 
 
 @contextmanager
@@ -27,6 +31,11 @@ def open_database(*, durable: bool = True) -> Iterator[Database]:
     try:
         with database.read() as connection:
             applied = applied_revision(connection)
+        if applied is None and settings.database_url != DEMO_DATABASE_URL and DEMO_FILE.exists():
+            raise ConfigurationError(
+                f"The database {database.shown_url} is empty; a demo has played in this folder.",
+                f"To ask about that one: export DATABASE_URL={DEMO_DATABASE_URL}",
+            )
         if applied != newest_revision():
             raise ConfigurationError(
                 f"The database {database.shown_url} is at revision {applied or 'none'}, this version needs "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from functools import partial
 
 import click
 
@@ -70,6 +71,7 @@ def migrate() -> None:
 def play_demo(url: str) -> None:
     """Play the fake Zoom of the demo until stopped; `joinlog up` starts this."""
     from joinlog import fakezoom
+    from joinlog.demo import ask_zoom
     from workers.main import stop_on_signals
 
     settings = read_settings()
@@ -79,7 +81,7 @@ def play_demo(url: str) -> None:
     stop = threading.Event()
     stop_on_signals(stop)
     try:
-        fakezoom.play_demo(url, secret.get_secret_value(), stop)
+        fakezoom.play_demo(url, secret.get_secret_value(), stop, on_world=partial(ask_zoom, settings, stop))
     except fakezoom.EndpointError as error:
         click.echo(f"demo: {error}", err=True)
         sys.exit(1)

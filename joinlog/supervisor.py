@@ -22,12 +22,18 @@ STOP_SECONDS_MAX = 10.0  # for the batch and the answers in progress; then the w
 log = structlog.get_logger()
 
 
-def start_process(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a process in a group of its own, which Ctrl-C does not reach and which ends with us."""
+def start_process(
+    arguments: Sequence[str], environment: Mapping[str, str], log: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process in a group of its own, which Ctrl-C does not reach and which ends with us.
+
+    `log` is the descriptor its standard error goes to; None: ours.
+    """
     return subprocess.Popen(  # noqa: S603 - our own command line
         arguments,
         env=dict(environment),
         stdin=subprocess.DEVNULL,
+        stderr=log,
         process_group=0,
         preexec_fn=dies_with(os.getpid()),
     )

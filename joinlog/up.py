@@ -25,10 +25,12 @@ import click
 import structlog
 from rich.console import Console
 
+from joinlog.database import DEMO_DATABASE_URL
 from joinlog.folder_lock import lock_folder
 from joinlog.redis_server import URL_FILE, RedisServer
 from joinlog.remedies import look_at_file_of, look_at_folder
 from joinlog.supervisor import Child, Children, start_process
+from joinlog.terminal import Terminal, on_enter
 from schema.logs import configure_logs
 from schema.settings import ConfigurationError, Settings, read_settings, without_password
 from schema.signals import Signals
@@ -56,6 +58,12 @@ def up() -> None:
         was_killed = stack.enter_context(lock_folder())
         plan = settle(settings, os.environ, port_seconds_max=REMAINS_SECONDS_MAX if was_killed else 0.0)
         signals = stack.enter_context(Signals(signal.SIGCHLD))
+        console = Console(highlight=False, soft_wrap=True)
+        if plan.is_quiet:
+            terminal = Terminal(console)
+            plan.log = terminal.pipe
+            terminal.start()
+            stack.callback(terminal.close)
         children = []
         if plan.starts_redis:
             server = stack.enter_context(RedisServer(url_file=URL_FILE))
@@ -64,7 +72,7 @@ def up() -> None:
             server.wait_until_ready(signals)
         _migrate(plan.settings)
         children += [_child(name, plan) for name in ("web", "worker", "clock")]
-        run(Children(children), plan, signals)
+        run(Children(children), plan, signals, console)
 
 
 @dataclass
@@ -75,6 +83,8 @@ class Plan:
     environment: dict[str, str]
     is_demo: bool
     starts_redis: bool
+    is_quiet: bool = False  # somebody looks: the processes log into `log`, and `joinlog.terminal` says what matters
+    log: int | None = None
 
 
 def settle(settings: Settings, environment: Mapping[str, str], port_seconds_max: float = 0.0) -> Plan:
@@ -88,14 +98,24 @@ def settle(settings: Settings, environment: Mapping[str, str], port_seconds_max:
             "ZOOM_WEBHOOK_SECRET_TOKEN is not set. A demo, which is what plays without one, stays on this machine: "
             "set the secret token of your Zoom app, or unset HOST and PUBLIC_URL."
         )
+    if is_demo and "database_url" in settings.model_fields_set and settings.database_url != DEMO_DATABASE_URL:
+        raise ConfigurationError(
+            "ZOOM_WEBHOOK_SECRET_TOKEN is not set. A demo, which is what plays without one, keeps a database of its "
+            f"own: set the secret token of your Zoom app to use {without_password(settings.database_url)}, or unset "
+            "DATABASE_URL."
+        )
     settings.signing_keys  # noqa: B018 - says now if SECRET_KEY is missing, and makes the key the processes share
     port = _await_free_port(settings, port_seconds_max)
     own = dict(environment) | {"PORT": str(port), "PYTHONUNBUFFERED": "1"}
+    changes: dict[str, object] = {"port": port}
     if is_demo:
-        own["ZOOM_WEBHOOK_SECRET_TOKEN"] = secrets.token_urlsafe(24)
-    if settings.log_format == "auto" and sys.stderr.isatty():
-        own["LOG_FORMAT"] = "text"
-    return Plan(settings.model_copy(update={"port": port}), own, is_demo, settings.redis_url is None)
+        own |= {"ZOOM_WEBHOOK_SECRET_TOKEN": secrets.token_urlsafe(24), "DATABASE_URL": DEMO_DATABASE_URL}
+        own["JOINLOG_DEMO"] = "1"
+        changes["database_url"] = DEMO_DATABASE_URL
+    is_quiet = settings.log_format == "auto" and sys.stderr.isatty()
+    if is_quiet:
+        own["LOG_FORMAT"] = "json"
+    return Plan(settings.model_copy(update=changes), own, is_demo, settings.redis_url is None, is_quiet)
 
 
 def _await_free_port(settings: Settings, seconds_max: float) -> int:
@@ -113,9 +133,8 @@ def _await_free_port(settings: Settings, seconds_max: float) -> int:
         time.sleep(PORT_POLL_SECONDS)
 
 
-def run(children: Children, plan: Plan, signals: Signals) -> None:
+def run(children: Children, plan: Plan, signals: Signals, console: Console) -> None:
     """Keep the processes running until asked to stop, and say when they are ready."""
-    console = Console(highlight=False, soft_wrap=True)
     began = time.monotonic()
     is_ready = is_late = False
     try:
@@ -127,6 +146,8 @@ def run(children: Children, plan: Plan, signals: Signals) -> None:
                 if missing is None:
                     is_ready = True
                     tell(console, plan, seconds)
+                    if sys.stdin.isatty():
+                        on_enter(lambda: tell_page(console, plan.settings))
                     if plan.is_demo:
                         children.add(_child("demo", plan))
                 elif seconds > READY_SECONDS_MAX and not is_late:
@@ -160,17 +181,33 @@ def tell(console: Console, plan: Plan, seconds: float) -> None:
     settings = plan.settings
     redis = "a server started for this run" if plan.starts_redis else without_password(settings.redis_url or "")
     console.print(f"\n[bold green]Joinlog is ready[/] ({seconds:.1f} s)\n")
-    console.print(f"  endpoint  [bold]{settings.base_url}{WEBHOOK_PATH}[/]   (paste it into your Zoom app)")
-    console.print(f"  page      [bold]{page_link(settings)}[/]", soft_wrap=True)  # a link must stay one
+    console.print(f"  endpoint  [bold]{settings.base_url}{WEBHOOK_PATH}[/]   ({what_posts_there(plan)})")
     console.print(f"  database  {without_password(settings.database_url)}")
     console.print(f"  redis     {redis}")
     if plan.is_demo:
         console.print(
             "\n[bold yellow]This is a demo.[/] ZOOM_WEBHOOK_SECRET_TOKEN is not set, so a fake Zoom plays an invented "
-            f"weekly webinar into {without_password(settings.database_url)}.\n"
-            "For the real one: [bold]ZOOM_WEBHOOK_SECRET_TOKEN=... make run[/], with the Secret Token of your app."
+            f"weekly webinar into a database of its own.\nFor the commands: [bold]export DATABASE_URL="
+            f"{settings.database_url}[/] in a second shell. For the real one: Ctrl-C, then\n"
+            "[bold]ZOOM_WEBHOOK_SECRET_TOKEN=... make run[/], with the Secret Token of your app."
         )
-    console.print("\nCtrl-C stops everything.\n")
+    more = " Enter shows the page link again." if sys.stdin.isatty() else ""
+    console.print(f"\nCtrl-C stops everything.{more}")
+    tell_page(console, settings)
+
+
+def what_posts_there(plan: Plan) -> str:
+    """Who can reach the endpoint, and what to do with its address."""
+    if plan.is_demo:
+        return "the fake Zoom posts here"
+    if plan.settings.public_url is None:
+        return "this machine only: Zoom needs a public https address, see PUBLIC_URL"
+    return "paste it into your Zoom app"
+
+
+def tell_page(console: Console, settings: Settings) -> None:
+    """Print a page link, which must stay one line to be one link."""
+    console.print(f"\n  page      [bold]{page_link(settings)}[/]\n", soft_wrap=True)
 
 
 def page_link(settings: Settings) -> str:
@@ -183,7 +220,8 @@ def page_link(settings: Settings) -> str:
 
 def _child(name: str, plan: Plan) -> Child:
     arguments = ["play-demo", "--url", f"{plan.settings.base_url}{WEBHOOK_PATH}"] if name == "demo" else [name]
-    return Child(name, partial(start_process, [sys.executable, "-P", "-m", "joinlog", *arguments], plan.environment))
+    command = [sys.executable, "-P", "-m", "joinlog", *arguments]
+    return Child(name, partial(start_process, command, plan.environment, plan.log))
 
 
 def _migrate(settings: Settings) -> None:

@@ -105,6 +105,7 @@ class Settings(BaseSettings):
     zoom_rate_share: float = Field(
         0.5, gt=0, le=1, description="share of those limits that Joinlog uses; other apps of the account need the rest"
     )
+    joinlog_demo: bool = Field(False, description="the pages say that this is a demo; `joinlog up` sets it for one")
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="text on a terminal, else json")
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="least severe level that is logged"

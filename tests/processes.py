@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +95,57 @@ class Running:
         return self.process.wait(30)
 
 
+class OnATerminal(Running):
+    """A process whose input and output are a terminal, as where somebody types."""
+
+    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+        self._terminal, inner = pty.openpty()
+        tty.setraw(inner)  # nothing is echoed, and a line ends as it was written
+        self.port = int(variables.setdefault("PORT", str(free_port())))
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._seen = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "joinlog", *arguments],
+            cwd=folder, env=environment(**variables, TERM="dumb", NO_COLOR="1"), stdin=inner, stdout=inner,
+            stderr=inner, start_new_session=True,
+        )  # fmt: skip
+        os.close(inner)
+
+    @property
+    def output(self) -> str:
+        """What it wrote so far."""
+        while select.select([self._terminal], [], [], 0)[0]:
+            try:
+                data = os.read(self._terminal, 65_536)
+            except OSError:  # nobody has the other end any more
+                break
+            self._seen += data
+        return self._seen.decode()
+
+    def lines(self) -> list[str]:
+        """What it wrote so far, without empty lines."""
+        return [line.rstrip() for line in self.output.splitlines() if line.strip()]
+
+    def press_enter(self) -> None:
+        """Press Enter."""
+        os.write(self._terminal, b"\n")
+
+    def close(self) -> None:
+        """Close the terminal."""
+        os.close(self._terminal)
+
+
+@contextmanager
+def on_a_terminal(folder: Path, *arguments: str, **variables: str) -> Iterator[OnATerminal]:
+    """A process on a terminal for the length of a test; whatever it started is gone afterwards."""
+    process = OnATerminal(folder, *arguments, **variables)
+    try:
+        yield process
+    finally:
+        end_family(process)
+        process.close()
+
+
 @contextmanager
 def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Running]:
     """A process for the length of a test; whatever it started is gone afterwards."""
@@ -99,13 +153,18 @@ def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Running
     try:
         yield process
     finally:
-        family = descendants(process.process.pid)
-        if process.process.poll() is None:
-            process.process.kill()
-            process.process.wait()
-        for pid in family:
-            if is_alive(pid):
-                os.kill(pid, signal.SIGKILL)
+        end_family(process)
+
+
+def end_family(process: Running) -> None:
+    """Kill a process and all it started."""
+    family = descendants(process.process.pid)
+    if process.process.poll() is None:
+        process.process.kill()
+        process.process.wait()
+    for pid in family:
+        if is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 def descendants(pid: int) -> dict[int, str]:

@@ -28,7 +28,14 @@ PURE = (
 )  # fmt: skip
 MAY_IMPORT = {
     "schema": {"schema"},
-    "webhook": {"webhook", "schema", "workers.queue", "workers.core.projection", "workers.core.ignored"},
+    "webhook": {
+        "webhook",
+        "schema",
+        "workers.queue",
+        "workers.core.projection",
+        "workers.core.ignored",
+        "workers.zoom.endpoints",
+    },
     "workers": {"workers", "schema"},
     "joinlog.fakezoom": {"joinlog.fakezoom"},
     "joinlog": {"joinlog", "schema", "webhook", "workers"},

@@ -178,13 +178,18 @@ def test_the_tutorial_ends_with_as_many_names_as_the_report_counts(sqlite_databa
     undecided = one(sqlite_database, query)
     reason = re.search(r"registered for (\d+) were in it, and the schedule says otherwise", undecided["link_evidence"])
     assert reason is not None
+    sqlite_database.close()
+    for file in tmp_path.glob("joinlog.db*"):
+        file.rename(file.with_name(file.name.replace("joinlog", "demo")))
     said = play_tutorial(tmp_path, undecided["meeting_id"], undecided["uuid"], occurrence := reason[1])
     assert "conflict" in said["links"]
     assert "unscheduled" in said["links"]
     assert f"{undecided['uuid']}: confirmed {occurrence}" in said["link-set"]
     assert "the tables are what the inbox says" in said["check"]
     query = "SELECT no_shows, attended FROM occurrence_report WHERE occurrence_id = ?"
-    counted = one(sqlite_database, query, (occurrence,))
+    demo = Database(f"sqlite:///{tmp_path / 'demo.db'}")
+    counted = one(demo, query, (occurrence,))
+    demo.close()
     assert len(said["no-shows"].splitlines()) == counted["no_shows"] > 10
     with (tmp_path / "week-3.csv").open(newline="") as file:
         came = list(csv.DictReader(file))

@@ -44,6 +44,7 @@ class Guard:
         self._settings = settings
         self.tokens = Tokens(settings.signing_keys)
         self.is_secure = not settings.is_loopback
+        self.is_demo = settings.joinlog_demo
         # Browsers do not tell ports apart: two Joinlogs on one machine must not share a cookie.
         self.cookie = "__Host-joinlog" if self.is_secure else f"joinlog-{settings.port}"
         self.own_origins = {urlsplit(settings.base_url).netloc}

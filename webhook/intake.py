@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
 from schema.zoom.envelope import read_envelope
@@ -39,6 +39,7 @@ URL_VALIDATION = "endpoint.url_validation"
 ACCEPTED = Counter("joinlog_deliveries_accepted", "Signed deliveries answered 204")
 VALIDATED = Counter("joinlog_url_validations", "Validations of the endpoint answered")
 REFUSED = Counter("joinlog_deliveries_refused", "Requests to the endpoint that were refused", ["reason"])
+REFUSED_AT = Gauge("joinlog_delivery_refused_at_seconds", "When one was last refused, seconds since 1970", ["reason"])
 NOT_KEPT = Counter("joinlog_deliveries_not_kept", "Signed deliveries answered 503 because the store did not take them")
 
 log = structlog.get_logger()
@@ -248,6 +249,7 @@ def fingerprint(secret: bytes) -> str:
 def _refuse(reason: str) -> Answer:
     """The refusal of a request to the endpoint: the one place where they are counted."""
     REFUSED.labels(reason=str(reason)).inc()
+    REFUSED_AT.labels(reason=str(reason)).set_to_current_time()
     return refusal_of(reason)
 
 

@@ -36,7 +36,7 @@ sets some of it. `ZoomApi(world, seed, options).answer(request, now, seconds)` i
 from joinlog.fakezoom.api import ApiOptions, Call, Request, Response, ZoomApi, after_the_world
 from joinlog.fakezoom.api_server import ApiServer
 from joinlog.fakezoom.delivery import NO_FAULTS, Attempt, Faults, lost_events, plan, sign
-from joinlog.fakezoom.demo import demo_world, play_demo
+from joinlog.fakezoom.demo import demo_world, play_demo, unheard_week
 from joinlog.fakezoom.endpoint import EndpointError
 from joinlog.fakezoom.events import Emission
 from joinlog.fakezoom.mix import EVERY_MIX, MIXES, PEOPLE_MIXES, Mix
@@ -78,4 +78,5 @@ __all__ = [
     "play",
     "play_demo",
     "sign",
+    "unheard_week",
 ]

@@ -190,17 +190,22 @@ def play_demo(
     stop: threading.Event,
     seed: int | None = None,
     on_progress: Callable[[Stats], None] | None = None,
+    on_world: Callable[[World], None] | None = None,
 ) -> None:
     """Play demos one after another until `stop` is set; waits up to a minute for the endpoint to come up.
 
-    Without a seed each demo is another webinar. Raises `EndpointError` when the endpoint cannot be played to.
+    Without a seed each demo is another webinar; `on_world` is told of each before it plays. No webhook tells of the
+    first week, as if Joinlog had been installed after it. Raises `EndpointError` when nobody can be played to.
     """
     require_loopback(url)
     await_endpoint(url, secret, stop)
     while not stop.is_set():
         now = datetime.now(UTC)
         chosen = int(now.timestamp()) if seed is None else seed
-        attempts = plan(demo_world(now, chosen).emissions, DEMO_FAULTS, chosen)
+        world = demo_world(now, chosen)
+        attempts = plan(world.emissions, replace(DEMO_FAULTS, off=(unheard_span(world),)), chosen)
+        if on_world is not None:
+            on_world(world)
         play(
             attempts,
             url=url,
@@ -211,6 +216,26 @@ def play_demo(
             on_progress=on_progress,
         )
         seed = None
+
+
+def unheard_span(world: World) -> tuple[datetime, datetime]:
+    """From when to when the demo's webhook was off: around what ran in the first week."""
+    instance = first_held(world)
+    return instance.started_at - timedelta(minutes=1), instance.ended_at + timedelta(minutes=2)
+
+
+def unheard_week(world: World) -> World:
+    """The part of the demo's world that its API tells: of all instances only the one of the first week."""
+    (history,) = world.histories
+    instance = first_held(world)
+    kept = [connection for connection in history.connections if connection.uuid == instance.uuid]
+    only = SeriesHistory(history.series, history.slots, history.signups, [instance], kept, history.team)
+    return World(world.emissions, world.truth, [only])
+
+
+def first_held(world: World) -> Instance:
+    """The instance of the first week."""
+    return min(world.histories[0].instances, key=lambda instance: instance.started_at)
 
 
 def await_endpoint(url: str, secret: str, stop: threading.Event) -> None:

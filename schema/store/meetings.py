@@ -205,3 +205,16 @@ def _meeting(row: Sequence[Any]) -> MeetingRow:
 def _instance(row: Sequence[Any]) -> InstanceRow:
     one = InstanceRow(*row)
     return one._replace(started_at=as_moment(one.started_at), ended_at=as_moment(one.ended_at))
+
+
+def count_participants(connection: Connection, account_id: str, meeting_id: int) -> dict[str, int]:
+    """How many people came to each instance of a meeting, by uuid."""
+    query = f"SELECT uuid, count(DISTINCT person_id) FROM participant {_OF_MEETING} GROUP BY uuid"
+    return {uuid: int(count) for uuid, count in run(connection, query, (account_id, meeting_id))}
+
+
+def read_reported_only(connection: Connection, account_id: str, meeting_id: int) -> set[str]:
+    """The uuids of this meeting's instances of which no webhook told: only Zoom's API did."""
+    told = f"SELECT DISTINCT uuid FROM inbox_event {_OF_MEETING} AND (source IS NULL OR source = 'webhook')"
+    query = f"SELECT uuid FROM instance {_OF_MEETING} AND uuid NOT IN ({told} AND uuid IS NOT NULL)"
+    return {row[0] for row in run(connection, query, (account_id, meeting_id, account_id, meeting_id))}

@@ -179,13 +179,14 @@ def test_health_says_what_was_refused(told: Stage, eye: Eye) -> None:
     expect(page.locator("#h-refused")).to_contain_text("missing_signature")
 
 
-def test_connect_page_turns_green_when_zoom_validates(stage: Stage, eye: Eye) -> None:
+def test_connect_ticks_itself(stage: Stage, eye: Eye) -> None:
     page = eye.enter().go("/connect")
     expect(page.locator("#endpoint")).to_have_text(f"{stage.url}/webhook")
-    expect(page.locator("#tick")).to_have_attribute("data-validated", "no")
+    expect(page.locator("#step-https")).to_have_attribute("data-done", "no")
+    expect(page.locator("#step-validated")).to_have_attribute("data-done", "no")
     stage.post(validation_event("qgg8vlvZRS6UYooatFL8Aw", 1_700_000_000_000))
-    expect(page.locator("#tick")).to_have_attribute("data-validated", "yes")
-    expect(page.locator("#tick")).to_contain_text("Validated by Zoom")
+    expect(page.locator("#step-validated")).to_have_attribute("data-done", "yes")
+    expect(page.locator("#step-validated")).to_contain_text("Validated by Zoom")
 
 
 @pytest.fixture(scope="module", params=["light", "dark", "phone"])

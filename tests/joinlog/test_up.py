@@ -9,15 +9,16 @@ import sqlite3
 import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from joinlog.supervisor import Child, pause_after
-from joinlog.up import settle
+from joinlog.up import settle, what_posts_there
 from schema.settings import ConfigurationError, Settings
-from tests.conftest import free_port
-from tests.processes import Running, child_named, descendants, is_alive, joinlog, running
+from tests.conftest import SIGNING_KEY, free_port
+from tests.processes import Running, child_named, descendants, is_alive, joinlog, on_a_terminal, running
 from tests.signed_requests import SECRET, read_payload_file
 from tests.waiting import wait_until
 
@@ -25,9 +26,9 @@ pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("processes")]
 READY = "Ctrl-C stops everything."
 
 
-def instances(folder: Path) -> int:
-    with sqlite3.connect(f"file:{folder / 'joinlog.db'}?mode=ro", uri=True) as connection:
-        (count,) = connection.execute("SELECT count(*) FROM instance").fetchone()
+def instances(folder: Path, database: str = "joinlog.db", condition: str = "1 = 1") -> int:
+    with sqlite3.connect(f"file:{folder / database}?mode=ro", uri=True) as connection:
+        (count,) = connection.execute(f"SELECT count(*) FROM instance WHERE {condition}").fetchone()
     connection.close()
     return int(count)
 
@@ -75,15 +76,57 @@ def assert_a_second_one_says_so_and_touches_nothing(folder: Path, up: Running) -
     assert up.is_ready()
 
 
-def test_without_a_secret_a_demo_plays_until_ctrl_c(tmp_path: Path) -> None:
-    with running(tmp_path, "up") as up:
-        up.says("This is a demo")
-        wait_until(lambda: instances(tmp_path) > 0, "the demo's first instances")
+def test_without_a_secret_a_demo_plays_until_ctrl_c_and_the_terminal_stays_quiet(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path, "up") as up:
+        up.says("  page      http")
+        assert "fake Zoom posts here" in up.output
+        assert "paste it" not in up.output
+        assert "Ctrl-C stops everything. Enter shows the page link again." in up.lines()
+        wait_until(
+            lambda: instances(tmp_path, "demo.db", "link_state IS NOT NULL") >= 7,
+            "the demo's instances",
+            timeout_seconds=30,
+        )
+        told_by_zoom = "occurrence_id IS NOT NULL AND link_evidence LIKE '%stated%'"
+        wait_until(
+            lambda: instances(tmp_path, "demo.db", told_by_zoom) == 1, "the week of Zoom's record", timeout_seconds=30
+        )
+        up.says("brought to the tables")
+        up.press_enter()
+        up.says("  page      http", times=2)
+        flowing = [line for line in up.lines() if "brought to the tables" in line]
+        others = [line for line in up.lines() if line not in flowing]
+        assert len(others) < 20, others
+        assert not [line for line in others if "HTTP Request" in line or "batch_drained" in line]
         family = descendants(up.process.pid)
         assert up.stop(signal.SIGINT) == 0
         assert [line for pid, line in family.items() if is_alive(pid)] == []
         assert not (tmp_path / ".joinlog-redis").exists()
-        assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("joinlog.db*")} == {0o600}
+        assert list(tmp_path.glob("joinlog.db*")) == []  # the real one's is not touched
+        assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("demo.db*")} == {0o600}
+
+
+def test_a_demo_does_not_play_into_a_database_that_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"keeps a database of its own.*or unset DATABASE_URL"):
+        settle(Settings(database_url="postgresql://joe:hunter2@db/joinlog"), {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "the fake Zoom posts here"),
+        ({"zoom_webhook_secret_token": SECRET}, "Zoom needs a public https address"),
+        (
+            {"zoom_webhook_secret_token": SECRET, "public_url": "https://a.example", "secret_key": SIGNING_KEY},
+            "paste it into your Zoom app",
+        ),
+    ],
+)
+def test_the_endpoint_is_to_be_pasted_only_where_zoom_can_reach_it(
+    settings: dict[str, Any], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert says in what_posts_there(settle(Settings(port=0, **settings), {}))
 
 
 def test_a_taken_port_is_named_and_nothing_starts(tmp_path: Path) -> None:

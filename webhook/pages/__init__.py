@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from webhook.access import Guard, guard_pages
 from webhook.group_commit import CommitFailed
-from webhook.pages import connect, exports, health, inbox, instance, live, meeting
+from webhook.pages import connect, demo, exports, health, inbox, instance, live, meeting
 from webhook.pages.formatting import prepare_templates
 from webhook.pages.parameters import NumberInPath, can_be_stored
 
@@ -35,10 +35,10 @@ def add_pages(app: Flask, guard: Guard) -> None:
     """Add every page, and the check of access in front of them."""
     guard_pages(app, guard)
     prepare_templates(app, guard.tokens)
-    app.jinja_env.globals["row_of"] = live.row_of
+    app.jinja_env.globals.update(row_of=live.row_of, is_demo=guard.is_demo)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     app.url_map.converters["int"] = NumberInPath
-    for page in (live, meeting, instance, inbox, health, connect, exports):
+    for page in (live, meeting, instance, inbox, health, connect, exports, demo):
         app.register_blueprint(page.blueprint)
 
     @app.before_request

@@ -1,17 +1,20 @@
-"""Connect: the URL to paste into the Zoom app, the events to subscribe to, and whether Zoom validated the endpoint."""
+"""Connect: a checklist that ticks itself, from the address Zoom posts to up to each event that has come."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 from flask import Blueprint, render_template, request
 
 from schema.store.health import read_validations
-from schema.store.inbox_search import read_last_received
+from schema.store.inbox_search import read_last_received, read_types_received
 from webhook.access import all_meetings_only
-from webhook.intake import WEBHOOK_PATH
+from webhook.intake import REFUSED_AT, WEBHOOK_PATH, fingerprint
 from webhook.parts import parts
 from workers.core.projection import PROJECTIONS
+from workers.zoom.endpoints import ENDPOINTS
 
 NOT_SENT = ("joinlog.", "zoom.")  # our own events, and answers of Zoom's API: nobody subscribes to those
 GROUP_LABELS = {"webinar": "Webinars", "meeting": "Meetings", "": "The app itself"}
@@ -19,27 +22,80 @@ NEEDED = (
     "started", "ended", "participant_joined", "participant_left", "created", "updated", "deleted",
     "registration_created", "registration_approved", "registration_cancelled", "registration_denied",
 )  # fmt: skip
+EVENTS_LOOKED_AT = 5000  # the newest ones; the page is asked for every second
+CAUSES = {
+    "missing_signature": "it carried no signature, so Zoom did not send it: a browser, a scanner, or a proxy that "
+    "drops the headers x-zm-*",
+    "missing_timestamp": "it carried no time: a proxy may drop the header x-zm-request-timestamp",
+    "malformed_signature": "its signature is none of Zoom's: Zoom did not send it",
+    "malformed_timestamp": "its time is none of Zoom's: Zoom did not send it",
+    "stale_timestamp": "it was signed too long ago: is the clock of this machine right?",
+    "future_timestamp": "it was signed in the future: is the clock of this machine right?",
+    "unknown_secret": "it was signed with a secret token that is not set here: copy the app's Secret Token again, set "
+    "ZOOM_WEBHOOK_SECRET_TOKEN, and restart. Zoom sends it again for 85 minutes",
+    "unsafe_plain_token": "the text to be encrypted is none of Zoom's: Zoom did not send it",
+    "method": "it was no POST: somebody opened the address in a browser",
+    "content_type": "it was no JSON: Zoom did not send it",
+    "too_large": "it was larger than 1 MiB: Zoom did not send it",
+    "too_slow": "its body came too slowly: a proxy or the network is slow; Zoom sends it again",
+    "incomplete": "its body ended early: a proxy or the network broke it off; Zoom sends it again",
+    "no_room": "too many large bodies came at once; Zoom sends it again",
+}
 
 blueprint = Blueprint("connect", __name__)
+
+
+class LastRefusal(NamedTuple):
+    """The last request to the endpoint that was refused by this process, and what that means."""
+
+    at: datetime
+    reason: str
+    cause: str
 
 
 @blueprint.get("/connect")
 @all_meetings_only
 def connect() -> str:
-    """The page; htmx asks again for the part that says whether Zoom validated."""
+    """The page; htmx asks again for the list, whose ticks change by themselves."""
     settings = parts().settings
     with parts().database.read() as connection:
-        validations = read_validations(connection)
+        validated_at = validated_with(read_validations(connection), settings.zoom_secrets)
         last = read_last_received(connection)
+        seen = read_types_received(connection, EVENTS_LOOKED_AT)
+    own_url = parts().guard.own_url()
     known = {
-        "validated_at": validations[0][1] if validations else None,
+        "validated_at": validated_at,
         "last_received_at": last,
-        "endpoint": f"{parts().guard.own_url()}{WEBHOOK_PATH}",
+        "endpoint": f"{own_url}{WEBHOOK_PATH}",
+        "is_https": own_url.startswith("https://"),
         "is_loopback": settings.is_loopback,
+        "groups": groups_of(PROJECTIONS),
+        "needed": NEEDED,
+        "seen": seen,
+        "looked_at": EVENTS_LOOKED_AT,
+        "refusal": last_refusal(),
+        "api_accounts": [one.account_id for one in settings.zoom_credentials],
+        "scopes": sorted({one.scope for one in ENDPOINTS}),
     }
     if "HX-Request" in request.headers:
         return render_template("connect_part.html", **known)
-    return render_template("connect.html", groups=groups_of(PROJECTIONS), needed=NEEDED, **known)
+    return render_template("connect.html", **known)
+
+
+def validated_with(validations: Iterable[tuple[str, datetime]], secrets: Sequence[bytes]) -> datetime | None:
+    """When Zoom last validated the endpoint with a secret that is set now; an older secret's tick would mislead."""
+    ours = {fingerprint(secret) for secret in secrets}
+    return max((at for name, at in validations if name in ours), default=None)
+
+
+def last_refusal() -> LastRefusal | None:
+    """The last refusal of this process; None when there was none."""
+    samples = [sample for metric in REFUSED_AT.collect() for sample in metric.samples]
+    if not samples:
+        return None
+    newest = max(samples, key=lambda sample: sample.value)
+    reason = newest.labels["reason"]
+    return LastRefusal(datetime.fromtimestamp(newest.value, UTC), reason, CAUSES.get(reason, reason))
 
 
 def groups_of(event_types: Iterable[str]) -> list[tuple[str, list[str]]]:

@@ -138,7 +138,7 @@ const Joinlog = (() => {
     const button = event.target.closest("[data-copy]");
     if (!button) return;
     const source = document.getElementById(button.dataset.copy);
-    const items = [...source.querySelectorAll("li")].map((item) => item.textContent.trim());
+    const items = [...source.querySelectorAll("li")].map((item) => ($("code", item) || item).textContent.trim());
     const text = items.length ? items.join("\n") : source.textContent.trim();
     try {
       await navigator.clipboard.writeText(text);

@@ -191,8 +191,8 @@ def test_the_tutorial_ends_with_as_many_names_as_the_report_counts(sqlite_databa
     counted = one(demo, query, (occurrence,))
     demo.close()
     assert len(said["no-shows"].splitlines()) == counted["no_shows"] > 10
-    with (tmp_path / "week-3.csv").open(newline="") as file:
-        came = list(csv.DictReader(file))
+    with (tmp_path / "week-3.csv").open(newline="") as table:
+        came = list(csv.DictReader(table))
     assert [person["is_registered"] for person in came].count("True") == counted["attended"]
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from flask import Blueprint, render_template, request
 
 from schema.store.health import read_validations
 from schema.store.inbox_search import read_last_received
+from schema.store.observations import UNKNOWN_SECRET
 from webhook.access import all_meetings_only
 from webhook.intake import WEBHOOK_PATH
 from webhook.parts import parts
 from workers.core.projection import PROJECTIONS
+from workers.notify.conditions import BY_NAME, judge
+from workers.notify.observation import observe
 
 NOT_SENT = ("joinlog.", "zoom.")  # our own events, and answers of Zoom's API: nobody subscribes to those
 GROUP_LABELS = {"webinar": "Webinars", "meeting": "Meetings", "": "The app itself"}
@@ -31,8 +35,13 @@ def connect() -> str:
     with parts().database.read() as connection:
         validations = read_validations(connection)
         last = read_last_received(connection)
+    secrets = settings.secret_fingerprints
+    observed = observe(settings, parts().database, None)
     known = {
-        "validated_at": validations[0][1] if validations else None,
+        "validated_at": max((at for name, at in validations if name in secrets), default=None),
+        "is_of_another_secret": any(name not in secrets for name, _ in validations),
+        "refused": judge(observed, datetime.now(UTC)).get(UNKNOWN_SECRET),
+        "refused_condition": BY_NAME[UNKNOWN_SECRET],
         "last_received_at": last,
         "endpoint": f"{parts().guard.own_url()}{WEBHOOK_PATH}",
         "is_loopback": settings.is_loopback,

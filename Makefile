@@ -4,7 +4,7 @@ BIN    := .venv/bin
 UV     := .bootstrap/bin/uv
 READY  := .venv/.ready
 
-.PHONY: help run test check lint types format bench bench-smoke bench-full bench-links screenshots clean
+.PHONY: help run test faults check lint types format bench bench-smoke bench-full bench-links screenshots clean
 
 help:           ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -14,6 +14,10 @@ run: $(READY)   ## migrate, then web, worker and clock on loopback; without a se
 
 test: $(READY)  ## every test, on real SQLite, Postgres, Redis and a real browser
 	$(BIN)/pytest -n 3 --dist loadgroup
+
+SECONDS ?= 120
+faults: $(READY) ## kills, stops and fills everything at random for SECONDS, then proves that nothing was lost; SEED repeats one
+	$(BIN)/python -m tests.faults.campaign --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(DATABASE),--database $(DATABASE))
 
 check: lint types test bench-smoke ## what CI runs
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
 
-.PHONY: help run test matrix check lint types format bench bench-smoke bench-full bench-links screenshots clean
+.PHONY: help run test matrix faults check lint types format bench bench-smoke bench-full bench-links screenshots clean
 
 help:           ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -18,6 +18,9 @@ test: $(READY)  ## every test, on real SQLite, Postgres, Redis and a real browse
 matrix: $(READY) ## every test on every Python of 3.11 to 3.14 that is found here
 	@$(BIN)/python -m tests.browser.bring
 	@PYTHON="$(PYTHON)" GOAL=matrix sh bootstrap.sh matrix
+SECONDS ?= 120
+faults: $(READY) ## kills, stops and fills everything at random for SECONDS, then proves that nothing was lost; SEED repeats one
+	$(BIN)/python -m tests.faults.campaign --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(DATABASE),--database $(DATABASE))
 
 check: lint types test bench-smoke ## what CI runs
 

@@ -6,7 +6,9 @@ The names are the environment's; docs/reference/settings.md lists them and a tes
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import re
 import secrets
 import stat
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 KEY_FILE = Path(".joinlog-key")
 KEY_BYTES_MIN = 16
 KEY_COMMAND = "export SECRET_KEY=\"$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')\""
+FINGERPRINT_DIGITS = 12
 
 
 class ConfigurationError(Exception):
@@ -106,6 +109,9 @@ class Settings(BaseSettings):
         0.5, gt=0, le=1, description="share of those limits that Joinlog uses; other apps of the account need the rest"
     )
     joinlog_demo: bool = Field(False, description="the pages say that this is a demo; `joinlog up` sets it for one")
+    alert_urls: OptionalSecret = Field(
+        None, description="who is told when something is wrong: apprise URLs, comma-separated (mail, Slack, a webhook)"
+    )
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="text on a terminal, else json")
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="least severe level that is logged"
@@ -115,6 +121,17 @@ class Settings(BaseSettings):
     def zoom_secrets(self) -> tuple[bytes, ...]:
         """The secret tokens, as bytes; an empty one is no secret."""
         return _split(self.zoom_webhook_secret_token)
+
+    @cached_property
+    def secret_fingerprints(self) -> frozenset[str]:
+        """The names of the secret tokens that are set."""
+        return frozenset(map(fingerprint, self.zoom_secrets))
+
+    @cached_property
+    def alert_targets(self) -> tuple[str, ...]:
+        """The apprise URLs, which hold passwords; a comma inside of one is no border."""
+        text = self.alert_urls.get_secret_value() if self.alert_urls else ""
+        return tuple(part for part in re.split(r"[\s,]+(?=[a-z0-9]+://)", text.strip().rstrip(",")) if part)
 
     @cached_property
     def zoom_credentials(self) -> tuple[ZoomCredentials, ...]:
@@ -176,6 +193,11 @@ class Settings(BaseSettings):
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - a name, nothing binds here
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
+    @property
+    def health_url(self) -> str:
+        """The page that shows whether all is well."""
+        return f"{self.base_url}/health"
+
 
 def read_settings() -> Settings:
     """Read the environment. Raises ConfigurationError that names the variable and what it may be."""
@@ -187,6 +209,11 @@ def read_settings() -> Settings:
             for fault in error.errors()
         ]
         raise ConfigurationError("The environment is not usable. " + "; ".join(lines)) from None
+
+
+def fingerprint(secret: bytes) -> str:
+    """A name for a secret that does not give it away."""
+    return hashlib.sha256(secret).hexdigest()[:FINGERPRINT_DIGITS]
 
 
 def without_password(url: str) -> str:

@@ -418,6 +418,39 @@ class ApiTask(SQLModel, table=True):
     __table_args__ = (Index("api_task_updated", "updated_at"),)
 
 
+class EndpointObservation(SQLModel, table=True):
+    """What web processes and the clock noticed of the endpoint, for whoever judges whether something is wrong."""
+
+    __tablename__ = "endpoint_observation"
+    account_id: str = _key("always empty: what is refused does not name an account")
+    kind: str = _key("unknown_secret, clock_skew, or judged: the clock looked at every condition")
+    first_at: datetime | None = _column("the first of this episode, UTC", UtcDateTime)
+    last_at: datetime | None = _column("the last one, UTC", UtcDateTime)
+    deliveries: int | None = _column("how many in this episode", Integer)
+    seconds: float | None = _column("of clock_skew: how far our clock is ahead of Zoom's", Real)
+    secrets: str | None = _column("of unknown_secret: fingerprints of the secrets that were set, sorted, by commas")
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("endpoint_observation_updated", "updated_at"),)
+
+
+class AlertState(SQLModel, table=True):
+    """How each condition stands, and who was told: so that a restart tells nobody twice."""
+
+    __tablename__ = "alert"
+    account_id: str = _key("always empty: a condition is of the whole installation")
+    condition: str = _key("its name, as `joinlog alerts` lists it")
+    begun_at: datetime | None = _column("since when it holds, or held, UTC", UtcDateTime)
+    says: str | None = _column("what is wrong, in words")
+    cleared_at: datetime | None = _column("since when it does not hold, UTC; null while it does", UtcDateTime)
+    told_at: datetime | None = _column("when somebody was last told that it holds, UTC", UtcDateTime)
+    told: int | None = _column("how often", Integer)
+    over_told_at: datetime | None = _column("when somebody was told that it is over, UTC", UtcDateTime)
+    sending_until: datetime | None = _column("until when the worker that sends has it to itself, UTC", UtcDateTime)
+    error: str | None = _column("why nobody could be told the last time")
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("alert_updated", "updated_at"),)
+
+
 METADATA: MetaData = SQLModel.metadata
 TABLES: dict[str, Table] = dict(METADATA.tables)
 

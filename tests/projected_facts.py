@@ -15,15 +15,15 @@ from workers.core.projection import PROJECTIONS
 ARRIVED_AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
-def facts_of(event: Json | bytes) -> list[Fact]:
-    """What the projection of its type says of an event."""
+def facts_of(event: Json | bytes, idempotency_key: str | None = None) -> list[Fact]:
+    """What the projection of its type says of an event; a body that was erased since keeps the key it came with."""
     envelope = read_envelope(encode(event))
     assert envelope.event_type is not None
     at = envelope.event_ts or ARRIVED_AT
     read = Event(
         envelope.account_id,
         envelope.event_type,
-        envelope.idempotency_key,
+        idempotency_key or envelope.idempotency_key,
         1,
         at,
         to_milliseconds(at),

@@ -21,8 +21,8 @@ WORLDLY = {"flask", "redis", "rq", "sqlalchemy", "sqlmodel", "psycopg", "sqlite3
            "httpx", "requests", "urllib", "subprocess"}  # fmt: skip
 PURE = (
     "schema.zoom", "schema.states", "schema.log_kinds", "schema.rows", "schema.known", "schema.change",
-    "schema.reserved", "schema.own_events", "webhook.signature", "webhook.tokens",
-    "workers.core",
+    "schema.reserved", "schema.own_events", "schema.alerts", "webhook.signature", "webhook.tokens",
+    "workers.core", "workers.notify.conditions", "workers.notify.telling",
     "joinlog.fakezoom.world", "joinlog.fakezoom.delivery", "joinlog.fakezoom.mix", "joinlog.fakezoom.truth",
     "joinlog.fakezoom.events", "joinlog.fakezoom.open_facts", "joinlog.fakezoom.api", "joinlog.fakezoom.standings",
 )  # fmt: skip
@@ -35,6 +35,8 @@ MAY_IMPORT = {
         "workers.core.projection",
         "workers.core.ignored",
         "workers.zoom.endpoints",
+        "workers.notify.conditions",
+        "workers.notify.observation",
     },
     "workers": {"workers", "schema"},
     "joinlog.fakezoom": {"joinlog.fakezoom"},

@@ -41,7 +41,9 @@ from webhook.parts import Parts, parts_of
 from webhook.port import require_free_port
 from webhook.route import add_webhook
 from webhook.server import RsgiApplication
+from webhook.watch import EndpointWatch
 from webhook.wsgi import WsgiBridge
+from workers.notify.conditions import REFUSED_QUIET
 from workers.queue import Doorbell, require_redis
 
 FORM_BYTES_MAX = 64 * 1024
@@ -130,6 +132,7 @@ def make_parts(settings: Settings) -> Parts:
     database = Database(settings.database_url, statement_seconds=STATEMENT_SECONDS_MAX)
     doorbell = Doorbell(redis_url, settings.signing_keys)
     committer = GroupCommitter(database, when_committed=doorbell.ring)
+    watch = EndpointWatch(database, settings.secret_fingerprints, REFUSED_QUIET)
     marker = CommitMarker(database)
     changes = Changes(marker)
     return Parts(
@@ -142,7 +145,9 @@ def make_parts(settings: Settings) -> Parts:
             tolerance_seconds=settings.signature_tolerance_seconds,
             committer=committer,
             note_validation=partial(note_validation, database),
+            watch=watch,
         ),
+        watch=watch,
         guard=Guard(settings, database),
         marker=marker,
         fragments=Fragments(changes),

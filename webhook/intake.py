@@ -12,7 +12,6 @@ adapter could not read.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,14 +24,15 @@ import structlog
 from prometheus_client import Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
+from schema.settings import fingerprint
 from schema.zoom.envelope import read_envelope
 from webhook.group_commit import CommitFailed, Delivery, GroupCommitter
-from webhook.signature import Refusal, SignatureRefused, encrypt_token, verify
+from webhook.signature import Refusal, SignatureRefused, encrypt_token, find_secret, verify
+from webhook.watch import EndpointWatch
 
 WEBHOOK_PATH = "/webhook"
 BODY_BYTES_MAX = 1024 * 1024
 DELIVERY_ID_CHARACTERS_MAX = 128
-FINGERPRINT_DIGITS = 12
 TELL_SECONDS = 60.0  # between two log lines about a secret that is not set
 URL_VALIDATION = "endpoint.url_validation"
 
@@ -115,12 +115,14 @@ class Endpoint:
         tolerance_seconds: int,
         committer: GroupCommitter,
         note_validation: Callable[[str, datetime], None],
+        watch: EndpointWatch,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._secrets = secrets
         self._tolerance_seconds = tolerance_seconds
         self._committer = committer
         self._note_validation = note_validation
+        self._watch = watch
         self._now = now
         self._told_at = float("-inf")
 
@@ -133,21 +135,37 @@ class Endpoint:
         try:
             return self.verify_delivery(headers, body)
         except SignatureRefused as refused:
-            if refused.reason is Refusal.UNKNOWN_SECRET:
-                self._tell_unknown_secret()
+            self._look_at_refusal(refused.reason, headers, body)
             return _refuse(refused.reason)
+
+    def _look_at_refusal(self, reason: Refusal, headers: Headers, body: bytes) -> None:
+        """Note what says that something is wrong here, and not with whoever posted."""
+        if reason is Refusal.UNKNOWN_SECRET:
+            self._tell_unknown_secret()
+            self._watch.note_unknown_secret(self._now())
+        elif reason in (Refusal.STALE_TIMESTAMP, Refusal.FUTURE_TIMESTAMP):
+            signature, timestamp = _signature_of(headers)
+            if (
+                signature is not None
+                and timestamp is not None
+                and find_secret(self._secrets, signature, timestamp, body)
+            ):
+                self._watch.note_skew(self._now() - int(timestamp), self._now())
 
     def verify_delivery(self, headers: Headers, body: bytes) -> Delivery | Validation:
         """The event a signed body holds. Raises SignatureRefused when Zoom did not sign it."""
         now_seconds = self._now()
+        signature, timestamp = _signature_of(headers)
         secret = verify(
             self._secrets,
-            _as_bytes(headers.get("x-zm-signature")),
-            _as_bytes(headers.get("x-zm-request-timestamp")),
+            signature,
+            timestamp,
             body,
             now_seconds=now_seconds,
             tolerance_seconds=self._tolerance_seconds,
         )
+        assert timestamp is not None
+        self._watch.note_skew(now_seconds - int(timestamp), now_seconds)
         envelope = read_envelope(body)
         received_at = datetime.fromtimestamp(now_seconds, UTC)
         if envelope.event_type == URL_VALIDATION:
@@ -188,6 +206,7 @@ class Endpoint:
     def close(self) -> None:
         """Commit what waits, and take no more."""
         self._committer.close()
+        self._watch.close()
 
     def _tell_unknown_secret(self) -> None:
         """A line in the log, seldom: forged deliveries may come by the thousand."""
@@ -241,11 +260,6 @@ def answer_validation(secret: bytes, plain_token: str | None) -> Answer:
     return Answer(HTTPStatus.OK, msgspec.json.encode(pair), (("Content-Type", "application/json"),))
 
 
-def fingerprint(secret: bytes) -> str:
-    """A name for a secret that does not give it away."""
-    return hashlib.sha256(secret).hexdigest()[:FINGERPRINT_DIGITS]
-
-
 def _refuse(reason: str) -> Answer:
     """The refusal of a request to the endpoint: the one place where they are counted."""
     REFUSED.labels(reason=str(reason)).inc()
@@ -263,6 +277,11 @@ def _not_kept(failure: CommitFailed) -> Answer:
     NOT_KEPT.inc()
     log.error("event_not_kept", error=type(failure.__cause__ or failure).__name__)
     return Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"Not kept; send it again.\n", (_TEXT, ("Retry-After", "5")))
+
+
+def _signature_of(headers: Headers) -> tuple[bytes | None, bytes | None]:
+    """What Zoom signed with, and when, as the headers say."""
+    return _as_bytes(headers.get("x-zm-signature")), _as_bytes(headers.get("x-zm-request-timestamp"))
 
 
 def _as_bytes(header: str | None) -> bytes | None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from schema.alerts import Observed
 from schema.store.database import Database
 from schema.store.health import InboxHealth, read_inbox_health, read_validations
 from schema.store.process_metrics import ProcessMetric, read_process_metrics
+from workers.notify.conditions import CONDITIONS, judge
 
 
-def scrape(database: Database, now: datetime) -> tuple[bytes, str]:
+def scrape(database: Database, observe: Callable[[], Observed], now: datetime) -> tuple[bytes, str]:
     """The metrics as text, and its content type. Raises SQLAlchemyError when the database does not answer."""
     with database.read() as connection:
         inbox = read_inbox_health(connection)
@@ -23,7 +25,8 @@ def scrape(database: Database, now: datetime) -> tuple[bytes, str]:
         others = read_process_metrics(connection)
     families = merge_families(REGISTRY.collect(), others)
     validated_at = validations[0][1] if validations else None
-    return generate_latest(_Collected([*families, *inbox_families(inbox, validated_at, now)])), CONTENT_TYPE_LATEST
+    families += [*inbox_families(inbox, validated_at, now), condition_family(observe(), now)]
+    return generate_latest(_Collected(families)), CONTENT_TYPE_LATEST
 
 
 def merge_families(own: Iterable[Metric], others: Iterable[ProcessMetric]) -> list[Metric]:
@@ -49,6 +52,15 @@ def inbox_families(inbox: InboxHealth, validated_at: datetime | None, now: datet
     if validated_at is not None:
         since = (now - validated_at).total_seconds()
         yield _gauge("joinlog_seconds_since_validation", "Since Zoom last validated the endpoint; every 72 h", since)
+
+
+def condition_family(observed: Observed, now: datetime) -> Metric:
+    """Which conditions hold; `joinlog alerts` says what each means."""
+    family = GaugeMetricFamily("joinlog_condition", "1 while this is wrong, else 0", labels=["condition"])
+    holding = judge(observed, now)
+    for condition in CONDITIONS:
+        family.add_metric([condition.name], float(condition.name in holding))
+    return family
 
 
 def _gauge(name: str, says: str, value: float) -> Metric:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from webhook.pages.fragments import Fragments
     from webhook.pages.tail import LogTail
     from webhook.tokens import Role
+    from webhook.watch import EndpointWatch
     from workers.queue import Doorbell
 
 _EXTENSION = "joinlog"
@@ -35,6 +36,7 @@ class Parts:
     doorbell: Doorbell
     committer: GroupCommitter
     endpoint: Endpoint
+    watch: EndpointWatch
     guard: Guard
     marker: CommitMarker
     fragments: Fragments
@@ -47,7 +49,7 @@ class Parts:
 
     def close(self) -> None:
         """Commit what waits, and give every connection back."""
-        self.committer.close()
+        self.endpoint.close()
         self.doorbell.close()
         self.marker.close()
         self.database.close()

@@ -74,13 +74,19 @@ def verify(
         raise SignatureRefused(Refusal.STALE_TIMESTAMP)
     if age_seconds < -FUTURE_SECONDS_MAX:
         raise SignatureRefused(Refusal.FUTURE_TIMESTAMP)
-    verified = None
-    for secret in secrets:  # all of them, so that the time taken does not tell which one it was
-        if hmac.compare_digest(sign(secret, timestamp, body), signature):
-            verified = secret
+    verified = find_secret(secrets, signature, timestamp, body)
     if verified is None:
         raise SignatureRefused(Refusal.UNKNOWN_SECRET)
     return verified
+
+
+def find_secret(secrets: Sequence[bytes], signature: bytes, timestamp: bytes, body: bytes) -> bytes | None:
+    """The one of `secrets` that signed this, whenever that was."""
+    found = None
+    for secret in secrets:  # all of them, so that the time taken does not tell which one it was
+        if hmac.compare_digest(sign(secret, timestamp, body), signature):
+            found = secret
+    return found
 
 
 def encrypt_token(secret: bytes, plain_token: str) -> str:

@@ -18,11 +18,15 @@ from schema.settings import Settings
 from schema.signals import Signals
 from schema.store.database import Database
 from workers.metrics import DUTIES, LAST_TICK, Publisher
-from workers.queue import connect, leave_heartbeat, open_queue, require_redis, ring
+from workers.notify.judging import Judge
+from workers.notify.observation import observe
+from workers.notify.sending import send
+from workers.queue import call_teller, connect, leave_heartbeat, open_queue, require_redis, ring
 from workers.retention import erase_departed, remove_bodies, trim_log
 
 HOUR_SECONDS = 3600.0
 LOG_SECONDS = 10.0
+JUDGE_SECONDS = 30.0
 HEARTBEAT_SECONDS = 10.0
 HEARTBEATS_MISSED_MAX = 3  # then Redis removes the last one
 HEARTBEAT_GRACE_MILLISECONDS = 2000
@@ -45,10 +49,18 @@ def run_clock(settings: Settings) -> None:
     configure_logs(settings, "clock")
     queue = open_queue(connect(require_redis(settings)), settings.signing_keys)
     database = Database(settings.database_url)
+    judge = Judge(
+        database,
+        partial(observe, settings, database, settings.redis_url),
+        partial(call_teller, queue) if settings.alert_targets else lambda: None,
+        partial(send, settings.alert_targets),
+        settings.health_url,
+    )
     clock = Clock(
         [
             *ringing(partial(ring, queue), partial(leave_heartbeat, queue), settings.clock_seconds),
             Duty("retention", HOUR_SECONDS, lambda: remove_bodies(database, settings.body_retention_days)),
+            Duty("judge", JUDGE_SECONDS, judge.judge),
             Duty("log", LOG_SECONDS, lambda: trim_log(database)),
             Duty("departures", HOUR_SECONDS, lambda: erase_departed(database, settings.deauthorized_grace_days)),
         ]

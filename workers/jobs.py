@@ -1,4 +1,4 @@
-"""The one job there is, and the worker that runs it, whatever else Redis holds and however often it is away."""
+"""The jobs there are, and the worker that runs them, whatever else Redis holds and however often it is away."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rq import SimpleWorker
 from rq.exceptions import StopRequested
 from rq.worker import WorkerStatus
 
-from workers.queue import DrainJob, SignedJson, connect, open_queue
+from workers.queue import KnownJob, SignedJson, connect, open_queue
 
 PAUSE_SECONDS = 2.0  # before a worker that lost Redis tries again
 MAINTENANCE_SECONDS = 600
@@ -28,20 +28,32 @@ REDIS_FAILURES = Counter("joinlog_worker_redis_failures", "Times a worker found 
 
 log = structlog.get_logger()
 
-_ring: Callable[[], None] | None = None
+Ring = Callable[[], None]
+
+_rings: tuple[Ring, Ring] | None = None
 
 
-def prepare(ring: Callable[[], None]) -> None:
-    """Give this worker process what rouses its drain."""
-    global _ring
-    _ring = ring
+def prepare(ring_drain: Ring, ring_teller: Ring) -> None:
+    """Give this worker process what rouses its drain, and what rouses whoever tells of alerts."""
+    global _rings
+    _rings = ring_drain, ring_teller
 
 
 def drain() -> None:
     """Have the inbox emptied, by the thread whose work that is: nothing is drained where RQ handles signals."""
-    if _ring is None:
+    _prepared()[0]()
+
+
+def tell() -> None:
+    """Have alerts sent, and the inbox looked into: nobody rings for a drain while this job waits."""
+    for ring in _prepared():
+        ring()
+
+
+def _prepared() -> tuple[Ring, Ring]:
+    if _rings is None:
         raise RuntimeError("workers.jobs.prepare has not been called: start workers with `joinlog worker`")
-    _ring()
+    return _rings
 
 
 class DrainWorker(SimpleWorker):
@@ -56,7 +68,7 @@ class DrainWorker(SimpleWorker):
             [open_queue(connection, keys)],
             connection=connection,
             serializer=SignedJson(keys),
-            job_class=DrainJob,
+            job_class=KnownJob,
             maintenance_interval=MAINTENANCE_SECONDS,
             log_job_description=False,
         )

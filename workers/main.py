@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from functools import partial
 from types import FrameType
 
 import structlog
@@ -23,6 +24,8 @@ from workers import jobs
 from workers.drain import Drain
 from workers.drain_loop import DrainLoop
 from workers.metrics import Publisher
+from workers.notify.sending import send
+from workers.notify.teller import Teller
 from workers.queue import require_redis
 
 MIGRATION_POLL_SECONDS = 0.5
@@ -40,17 +43,21 @@ def run_worker(settings: Settings) -> None:
     database = Database(settings.database_url, durable=False)
     drain = Drain(database, batch_events=settings.drain_batch_events, stopping=stopping)
     loop = DrainLoop(drain, stopping)
-    jobs.prepare(loop.ring)
+    teller = Teller(database, partial(send, settings.alert_targets), settings.health_url)
+    jobs.prepare(loop.ring, teller.ring)
     log.info("worker_started", database=database.shown_url)
     await_migrations(database, stopping)
     metrics = Publisher(database, "worker")
     metrics.start()
     loop.start()
+    if settings.alert_targets:
+        teller.start()
     while not stopping.is_set():
         rings.run()
         stop_on_signals(stopping)  # RQ has put handlers of its own there
         stopping.wait(jobs.PAUSE_SECONDS)
     loop.stop()
+    teller.stop()
     metrics.stop()
     database.close()
     log.info("worker_stopped")

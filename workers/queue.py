@@ -1,11 +1,12 @@
-"""The doorbell: one queued job that says "drain", and nothing else. `workers.jobs` is the side that answers it.
+"""The doorbell: queued jobs that say "drain" or "tell", and nothing else. `workers.jobs` is the side that answers.
 
-It carries no event, so a lost or a doubled ring is harmless: the inbox is a table, and a clock rings every minute. No
-module but these two knows Redis and RQ.
+They carry no event and no message, so a lost or a doubled ring is harmless: the inbox and the alerts are tables, a
+clock rings every minute, and workers look by themselves. No module but these two knows Redis and RQ.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import zlib
@@ -29,6 +30,7 @@ from schema.settings import ConfigurationError, Settings
 
 QUEUE_NAME = "joinlog"
 DRAIN_JOB = "workers.jobs.drain"
+TELL_JOB = "workers.jobs.tell"
 REDIS_SECONDS_MAX = 1.0  # to connect, and to answer
 OUTAGE_PAUSE_SECONDS = 2.0  # between two attempts while Redis does not answer
 RESULT_SECONDS = 60  # how long RQ remembers a drain that is over
@@ -96,15 +98,15 @@ class SignedJson:
 TRUSTED_FIELDS = ("data", "origin", "status")  # of a job's hash
 
 
-class DrainJob(Job):
-    """A job that can only ever be a drain, whatever its hash in Redis says.
+class KnownJob(Job):
+    """A job that can only ever be one of ours, whatever its hash in Redis says.
 
     RQ keeps callbacks, webhooks, dependencies and repetitions outside the signed part, by name, and would import and
     call them: none of them is read here. And nothing is read before it is known how long it is.
     """
 
     def refresh(self) -> None:
-        """Read the fields that a drain has. Raises NoSuchJobError for a job that is not there, or holds too much."""
+        """Read the fields that our jobs have. Raises NoSuchJobError for one that is not there, or holds too much."""
         with self.connection.pipeline() as pipeline:
             for name in TRUSTED_FIELDS:
                 pipeline.hstrlen(self.key, name)
@@ -125,25 +127,25 @@ class DrainJob(Job):
 
     @property
     def func(self) -> Any:
-        """The drain; importing whatever the job names is not an option here."""
-        if self.func_name != DRAIN_JOB or self.args or self.kwargs:
-            raise BadSignature(f"the only job is {DRAIN_JOB} without arguments")
-        from workers.jobs import drain  # a job is run where the drain is at hand; ringing must not import it
+        """What the job does; importing whatever it names is not an option here."""
+        if self.func_name not in (DRAIN_JOB, TELL_JOB) or self.args or self.kwargs:
+            raise BadSignature(f"the only jobs are {DRAIN_JOB} and {TELL_JOB} without arguments")
+        from workers.jobs import drain, tell  # a job is run where these are at hand; ringing must not import them
 
-        return drain
+        return drain if self.func_name == DRAIN_JOB else tell
 
 
 def open_queue(connection: Redis, keys: Sequence[bytes]) -> Queue:
     """The one queue there is."""
-    return Queue(QUEUE_NAME, connection=connection, serializer=SignedJson(keys), job_class=DrainJob)
+    return Queue(QUEUE_NAME, connection=connection, serializer=SignedJson(keys), job_class=KnownJob)
 
 
-def ring(queue: Queue) -> bool:
-    """Enqueue a drain, unless one is waiting already; returns whether it did. Raises QueueAway.
+def ring(queue: Queue, job: str = DRAIN_JOB) -> bool:
+    """Enqueue a drain, unless a job is waiting already; returns whether it did. Raises QueueAway.
 
-    A waiting drain starts after this moment and so sees what was committed before it. A drain that has started may
-    have found the inbox empty already: then another one is enqueued. What is no queue, or too long to be ours, is
-    removed first.
+    A waiting job, whichever it is, has the inbox drained after this moment, and so sees what was committed before it. A
+    drain that has started may have found the inbox empty already: then another one is enqueued. A job that tells is
+    always enqueued. What is no queue, or too long to be ours, is removed first.
     """
     with _expecting_answers():
         try:
@@ -153,11 +155,17 @@ def ring(queue: Queue) -> bool:
         if waiting > WAITING_MAX:
             log.warning("queue_emptied", waiting=waiting)
             queue.connection.unlink(queue.key)
-        elif waiting:
+        elif waiting and job == DRAIN_JOB:
             return False
-        queue.enqueue(DRAIN_JOB, job_timeout=-1, result_ttl=RESULT_SECONDS, failure_ttl=FAILURE_SECONDS)
+        queue.enqueue(job, job_timeout=-1, result_ttl=RESULT_SECONDS, failure_ttl=FAILURE_SECONDS)
     RINGS.inc()
     return True
+
+
+def call_teller(queue: Queue) -> None:
+    """Have a worker tell somebody; while Redis is silent it looks by itself."""
+    with contextlib.suppress(QueueAway):
+        ring(queue, TELL_JOB)
 
 
 def leave_heartbeat(queue: Queue, expires_milliseconds: int) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
+from schema.alerts import Disk
 from schema.settings import without_password
 from schema.store.changes import Changes
 from schema.store.dialect import dialect_for, read_url
@@ -76,6 +77,10 @@ class Database:
     def log_bytes(self) -> int | None:
         """How long the log is that waits for readers to let go; None where readers hold none up."""
         return self.dialect.log_bytes(self.url)
+
+    def disk(self) -> Disk | None:
+        """The disk of the database's file; None where the file is a server's."""
+        return self.dialect.disk(self.url)
 
     def trim_log(self) -> bool:
         """Cut that log if nobody holds it; says whether it is short."""

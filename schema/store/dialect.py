@@ -6,6 +6,8 @@ parameter, sends many statements in one round trip, takes locks, and gives the f
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +24,7 @@ from sqlalchemy.engine.interfaces import Dialect as SqlalchemyDialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
+from schema.alerts import Disk
 from schema.settings import ConfigurationError
 from schema.store.engines import WAL_BYTES_KEPT, open_postgres, open_sqlite
 from schema.store.sqlite_file import compact, count_in_files, truncate_wal, wal_bytes
@@ -207,6 +210,14 @@ class Dialect(ABC):
         """Cut that log if nobody holds it; says whether it is short."""
 
     @abstractmethod
+    def disk(self, url: URL) -> Disk | None:
+        """The disk of the database's file; None where the file is a server's."""
+
+    @abstractmethod
+    def refuses_writes(self, connection: Connection) -> str | None:
+        """Why nothing can be written, in words; None when that is not known."""
+
+    @abstractmethod
     def comment_on(self, kind: str, name: str, comment: str) -> str | None:
         """A statement that says what a view or a column holds; None where comments are not kept."""
 
@@ -368,6 +379,15 @@ class Sqlite(Dialect):
         path = Path(url.database or "")
         return wal_bytes(path) <= WAL_BYTES_KEPT or truncate_wal(path, 0.0)
 
+    def disk(self, url: URL) -> Disk | None:
+        usage = shutil.disk_usage(Path(url.database or "").resolve().parent)
+        return Disk(usage.free, usage.total)
+
+    def refuses_writes(self, connection: Connection) -> str | None:
+        (path,) = (Path(name) for _, schema, name in self.run(connection, "PRAGMA database_list") if schema == "main")
+        is_open = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+        return None if is_open else f"{path.name} or its folder is read-only"
+
     def comment_on(self, kind: str, name: str, comment: str) -> str | None:
         return None
 
@@ -507,6 +527,16 @@ class Postgres(Dialect):
 
     def trim_log(self, url: URL) -> bool:
         return True
+
+    def disk(self, url: URL) -> Disk | None:
+        return None
+
+    def refuses_writes(self, connection: Connection) -> str | None:
+        query = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')"
+        ((is_standby, is_read_only),) = self.run(connection, query)
+        if is_standby:
+            return "The database is a standby, which is read-only"
+        return "The database is read-only" if is_read_only == "on" else None
 
     def comment_on(self, kind: str, name: str, comment: str) -> str | None:
         quoted = comment.replace("'", "''")

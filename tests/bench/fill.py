@@ -43,12 +43,12 @@ def fill_inbox(url: str, events: int, first: int = 0) -> None:
 
 
 def settle_under_a_snapshot(url: str, events: int) -> None:
-    """So many events that become pending now and are settled at once, and nothing tidied after them."""
+    """So many events that became pending one every millisecond up to now, settled at once, and nothing tidied after."""
     database = Database(url, durable=False)
+    base_us = int(time.time() * 1_000_000) - events * 1000
     for start in range(0, events, SETTLED_AT_ONCE):
         last = min(events, start + SETTLED_AT_ONCE) - 1
-        base_us = int(time.time() * 1_000_000) - SETTLED_AT_ONCE * 1000
-        kept, *_ = _filling(is_postgres(database), base_us, start, last)
+        kept, *_ = _filling(is_postgres(database), base_us + start * 1000, start, last)
         kept = kept.replace("'done'", "'pending'").replace("'benchmarkAccount'", f"'{start}'")
         for statement in (kept, "UPDATE inbox_event SET state = 'done' WHERE state = 'pending'"):
             with database.write() as connection:

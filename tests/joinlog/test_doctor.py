@@ -16,19 +16,21 @@ from joinlog.doctor import (
     examine,
     in_words,
     look_at_address,
+    look_at_alerts,
+    look_at_conditions,
     look_at_inbox,
     look_at_key,
     look_at_log,
     look_at_secrets,
     look_at_validation,
 )
-from schema.settings import Settings
+from schema.alerts import Alert, Observed, RefusedDeliveries
+from schema.settings import Settings, fingerprint
 from schema.store.database import Database
 from schema.store.health import InboxHealth, note_validation
 from tests.conftest import SIGNING_KEY, free_port, settings_for
 from tests.inbox_to_tables import keep_events
 from tests.signed_requests import SECRET, read_payload_file
-from webhook.intake import fingerprint
 from workers.clock import Clock, ringing
 from workers.queue import connect, leave_heartbeat, open_queue, ring
 
@@ -50,7 +52,12 @@ def test_all_is_well(database: Database, database_url: str, redis_url: str) -> N
     Clock(ringing(partial(ring, queue), partial(leave_heartbeat, queue), 60)).tick()
     queue.connection.close()
     settings = settings_for(
-        database_url, redis_url, public_url="https://joinlog.example.com", trusted_proxies=1, port=free_port()
+        database_url,
+        redis_url,
+        public_url="https://joinlog.example.com",
+        trusted_proxies=1,
+        port=free_port(),
+        alert_urls="json://127.0.0.1:1/x",
     )
     found = levels(settings)
     assert found.pop("web") == "warn"  # none runs here
@@ -84,26 +91,47 @@ def test_redis_away_or_without_a_clock_fails(sqlite_url: str, redis_url: str) ->
 def test_an_inbox_that_nobody_empties_fails(sqlite_database: Database, sqlite_url: str, redis_url: str) -> None:
     keep_events(sqlite_database, [read_payload_file("webinar.started")])
     found = {finding.check: finding for finding in examine(settings_for(sqlite_url, redis_url), NOW)}
-    assert found["inbox"].level == "fail"
-    assert "joinlog worker" in found["inbox"].mend
+    assert found["pending lag"].level == "fail"
+    assert "joinlog worker" in found["pending lag"].mend
 
 
-@pytest.mark.parametrize(("seconds", "level"), [(0, "ok"), (59, "ok"), (60, "warn"), (300, "fail")])
-def test_lag_is_judged_by_the_oldest_event(seconds: int, level: str) -> None:
-    health = InboxHealth(1, NOW - timedelta(seconds=seconds), 0, 0, NOW)
-    assert [finding.level for finding in look_at_inbox(health, NOW)] == [level, "ok"]
-
-
-def test_dead_and_unhandled_events_are_worth_a_look() -> None:
-    found = {finding.check: finding for finding in look_at_inbox(InboxHealth(0, None, 3, 2, NOW), NOW)}
-    assert (found["dead letters"].level, found["unhandled"].level) == ("warn", "warn")
+def test_events_of_unknown_types_are_worth_a_look() -> None:
+    found = {finding.check: finding for finding in look_at_inbox(InboxHealth(0, None, 0, 2, NOW), NOW)}
+    assert found["unhandled"].level == "warn"
     assert "joinlog replay --state unhandled" in found["unhandled"].mend
 
 
-@pytest.mark.parametrize(("hours", "level"), [(None, "warn"), (1, "ok"), (73, "ok"), (75, "warn"), (145, "fail")])
-def test_zoom_validates_every_72_hours(hours: int | None, level: str) -> None:
-    last = None if hours is None else NOW - timedelta(hours=hours)
-    assert look_at_validation(last, NOW).level == level
+def test_each_condition_that_holds_fails_with_its_remedy() -> None:
+    refused = RefusedDeliveries(NOW, NOW, 12, frozenset())
+    found = {
+        finding.check: finding for finding in look_at_conditions(Observed(unknown_secret=refused, dead=3), [], NOW)
+    }
+    assert {check: finding.level for check, finding in found.items()} == {
+        "unknown secret": "fail",
+        "dead letters": "fail",
+    }
+    assert "12 deliveries were refused" in found["unknown secret"].says
+    assert "ZOOM_WEBHOOK_SECRET_TOKEN" in found["unknown secret"].mend
+    (well,) = look_at_conditions(Observed(), [], NOW)
+    assert well.level == "ok"
+
+
+def test_that_nobody_could_be_told_fails() -> None:
+    alert = Alert("dead_letters", NOW, "3 events", error="none of 1 addresses took it")
+    *_, finding = look_at_conditions(Observed(), [alert], NOW)
+    assert (finding.check, finding.level) == ("alerts", "fail")
+    assert "joinlog alerts --test" in finding.mend
+
+
+def test_outside_loopback_somebody_should_be_told() -> None:
+    assert look_at_alerts(Settings()).level == "ok"
+    assert look_at_alerts(Settings(public_url="https://a.example")).level == "warn"
+    assert look_at_alerts(Settings(public_url="https://a.example", alert_urls="json://a")).level == "ok"
+
+
+def test_zoom_validated_with_a_secret_that_is_set() -> None:
+    assert look_at_validation(None, NOW).level == "warn"
+    assert look_at_validation(NOW - timedelta(hours=1), NOW).level == "ok"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tests.conftest import RedisServer
 from tests.waiting import wait_until
 from workers import jobs, queue
 from workers.jobs import DrainWorker
-from workers.queue import DRAIN_JOB, QUEUE_NAME, Doorbell, SignedJson, connect, open_queue, ring
+from workers.queue import DRAIN_JOB, QUEUE_NAME, Doorbell, SignedJson, call_teller, connect, open_queue, ring
 
 KEYS = (b"older-key-of-this-installation", b"newest-key-of-this-installation")
 PLANTED = "tests.untrusted_module"  # a module that nobody may import
@@ -36,11 +36,7 @@ def drains(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The drain of this process, which only counts."""
     counted: list[int] = []
 
-    def count_only() -> int:
-        counted.append(1)
-        return 0
-
-    monkeypatch.setattr(jobs, "_ring", count_only)
+    monkeypatch.setattr(jobs, "_rings", (lambda: counted.append(1), lambda: None))
     return counted
 
 
@@ -78,7 +74,7 @@ def test_rings_after_a_drain_that_failed_and_after_one_that_succeeded(
         raise OSError("the database is away")
 
     for drain in (fail, lambda: 1):
-        monkeypatch.setattr(jobs, "_ring", drain)
+        monkeypatch.setattr(jobs, "_rings", (drain, lambda: None))
         assert ring(bell)
         work_off(redis_url, monkeypatch)
         assert bell.count == 0
@@ -94,9 +90,26 @@ def test_a_ring_makes_a_worker_drain(
 
 
 def test_a_worker_whose_drain_was_not_prepared_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_ring", None)
+    monkeypatch.setattr(jobs, "_rings", None)
     with pytest.raises(RuntimeError, match="joinlog worker"):
         jobs.drain()
+
+
+def test_a_job_that_tells_has_the_inbox_drained_too_because_nobody_rings_while_it_waits(
+    redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(jobs, "_rings", (lambda: heard.append("drain"), lambda: heard.append("tell")))
+    bell = open_queue(redis, KEYS)
+    call_teller(bell)
+    assert not ring(bell)
+    call_teller(bell)
+    work_off(redis_url, monkeypatch)
+    assert heard == ["drain", "tell"] * 2
+
+
+def test_while_redis_is_away_calling_for_a_teller_is_no_failure() -> None:
+    call_teller(open_queue(connect("redis://127.0.0.1:1/0"), KEYS))
 
 
 def test_a_request_never_waits_for_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

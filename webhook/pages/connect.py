@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -10,10 +10,13 @@ from flask import Blueprint, render_template, request
 
 from schema.store.health import read_validations
 from schema.store.inbox_search import read_last_received, read_types_received
+from schema.store.observations import UNKNOWN_SECRET
 from webhook.access import all_meetings_only
-from webhook.intake import REFUSED_AT, WEBHOOK_PATH, fingerprint
+from webhook.intake import REFUSED_AT, WEBHOOK_PATH
 from webhook.parts import parts
 from workers.core.projection import PROJECTIONS
+from workers.notify.conditions import BY_NAME, judge
+from workers.notify.observation import observe
 from workers.zoom.endpoints import ENDPOINTS
 
 NOT_SENT = ("joinlog.", "zoom.")  # our own events, and answers of Zoom's API: nobody subscribes to those
@@ -58,13 +61,17 @@ class LastRefusal(NamedTuple):
 def connect() -> str:
     """The page; htmx asks again for the list, whose ticks change by themselves."""
     settings = parts().settings
+    secrets = settings.secret_fingerprints
     with parts().database.read() as connection:
-        validated_at = validated_with(read_validations(connection), settings.zoom_secrets)
+        validations = read_validations(connection)
         last = read_last_received(connection)
         seen = read_types_received(connection, EVENTS_LOOKED_AT)
     own_url = parts().guard.own_url()
     known = {
-        "validated_at": validated_at,
+        "validated_at": max((at for name, at in validations if name in secrets), default=None),
+        "is_of_another_secret": any(name not in secrets for name, _ in validations),
+        "refused": judge(observe(settings, parts().database, None), datetime.now(UTC)).get(UNKNOWN_SECRET),
+        "refused_condition": BY_NAME[UNKNOWN_SECRET],
         "last_received_at": last,
         "endpoint": f"{own_url}{WEBHOOK_PATH}",
         "is_https": own_url.startswith("https://"),
@@ -80,12 +87,6 @@ def connect() -> str:
     if "HX-Request" in request.headers:
         return render_template("connect_part.html", **known)
     return render_template("connect.html", **known)
-
-
-def validated_with(validations: Iterable[tuple[str, datetime]], secrets: Sequence[bytes]) -> datetime | None:
-    """When Zoom last validated the endpoint with a secret that is set now; an older secret's tick would mislead."""
-    ours = {fingerprint(secret) for secret in secrets}
-    return max((at for name, at in validations if name in ours), default=None)
 
 
 def last_refusal() -> LastRefusal | None:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 
+from schema.alerts import Alert, Observed
+from schema.store.alerts import read_alerts
 from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version
 from webhook.access import all_meetings_only
 from webhook.health import what_is_missing
@@ -15,6 +17,8 @@ from webhook.intake import ACCEPTED, NOT_KEPT, REFUSED
 from webhook.metrics import scrape
 from webhook.pages.formatting import fragment_answer
 from webhook.parts import parts
+from workers.notify.conditions import BY_NAME, Condition, judge
+from workers.notify.observation import observe
 from workers.queue import read_queue_health
 
 VALIDATION_EVERY = timedelta(hours=72)
@@ -31,6 +35,15 @@ class Validation(NamedTuple):
     at: datetime
     due_at: datetime
     is_late: bool
+    is_set: bool  # the secret is one that is set now
+
+
+class Wrong(NamedTuple):
+    """A condition that holds, and who was told."""
+
+    condition: Condition
+    says: str
+    alert: Alert | None
 
 
 @blueprint.get("/health")
@@ -47,7 +60,7 @@ def health() -> str | Response:
 @all_meetings_only
 def metrics() -> Response:
     """Metrics for Prometheus, which sends its page link as a bearer token."""
-    text, kind = scrape(parts().database, datetime.now(UTC))
+    text, kind = scrape(parts().database, _observe, datetime.now(UTC))
     return Response(text, content_type=kind)
 
 
@@ -56,13 +69,16 @@ def _render() -> str:
     database, settings = parts().database, parts().settings
     inbox: InboxHealth | None = None
     version, validations, missing = "", list[Validation](), what_is_missing(database)
+    alerts: dict[str, Alert] = {}
     try:
         with database.read() as connection:
             inbox = read_inbox_health(connection)
-            validations = validations_of(read_validations(connection), now)
+            validations = validations_of(read_validations(connection), settings.secret_fingerprints, now)
+            alerts = read_alerts(connection)
             version = server_version(connection)
     except (SQLAlchemyError, OSError) as error:
         missing = missing or f"database: {type(error).__name__}"
+    observed = Observed(database_fault=missing) if missing else _observe()
     lag = (now - inbox.oldest_pending_at).total_seconds() if inbox and inbox.oldest_pending_at else 0.0
     return render_template(
         "health_part.html",
@@ -72,6 +88,8 @@ def _render() -> str:
         database=database.shown_url,
         version=version,
         missing=missing,
+        wrong=[Wrong(BY_NAME[name], says, alerts.get(name)) for name, says in judge(observed, now).items()],
+        is_somebody_told=bool(settings.alert_targets),
         validations=validations,
         queue=read_queue_health(settings.redis_url or "", settings.signing_keys),
         refused=refused_by_reason(),
@@ -80,9 +98,16 @@ def _render() -> str:
     )
 
 
-def validations_of(known: list[tuple[str, datetime]], now: datetime) -> list[Validation]:
-    """The last validation with each secret, and when the next one is due."""
-    return [Validation(name, at, at + VALIDATION_EVERY, at + VALIDATION_EVERY < now) for name, at in known]
+def _observe() -> Observed:
+    return observe(parts().settings, parts().database, parts().settings.redis_url)
+
+
+def validations_of(known: list[tuple[str, datetime]], secrets: frozenset[str], now: datetime) -> list[Validation]:
+    """The last validation with each secret that was ever set, and when the next one is due; those set now first."""
+    found = [
+        Validation(name, at, at + VALIDATION_EVERY, at + VALIDATION_EVERY < now, name in secrets) for name, at in known
+    ]
+    return sorted(found, key=lambda validation: not validation.is_set)
 
 
 def refused_by_reason() -> list[tuple[str, int]]:

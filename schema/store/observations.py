@@ -1,0 +1,98 @@
+"""What is noticed of the endpoint, and what conditions are judged by. Small indexed looks only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from schema.alerts import Observed, RefusedDeliveries
+from schema.store.database import Database
+from schema.store.dialect import as_moment, dialect_of, run
+from schema.store.health import read_inbox_health, read_validations
+
+UNKNOWN_SECRET, CLOCK_SKEW, JUDGED = "unknown_secret", "clock_skew", "judged"
+
+_NOTE = (
+    "INSERT INTO endpoint_observation (account_id, kind, first_at, last_at, deliveries, seconds, secrets, updated_at) "
+    "VALUES ('', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, kind) DO UPDATE SET "
+)
+_SAME_EPISODE = "endpoint_observation.last_at >= ? AND endpoint_observation.secrets = excluded.secrets"
+_NOTE_REFUSED = (
+    f"{_NOTE} first_at = CASE WHEN {_SAME_EPISODE} THEN endpoint_observation.first_at ELSE excluded.first_at END, "
+    f"deliveries = excluded.deliveries + CASE WHEN {_SAME_EPISODE} THEN endpoint_observation.deliveries ELSE 0 END, "
+    "last_at = excluded.last_at, secrets = excluded.secrets, updated_at = excluded.updated_at"
+)
+_NOTE_NEWEST = f"{_NOTE} last_at = excluded.last_at, seconds = excluded.seconds, updated_at = excluded.updated_at"
+
+
+def note_refused(database: Database, refused: RefusedDeliveries, quiet: timedelta) -> None:
+    """Add refused deliveries to those before; after `quiet` without any, or with other secrets, they begin anew."""
+    secrets, since = ",".join(sorted(refused.secrets)), refused.first_at - quiet
+    values = (refused.first_at, refused.last_at, refused.deliveries, None, secrets, refused.last_at, since, since)
+    with database.write() as connection:
+        run(connection, _NOTE_REFUSED, (UNKNOWN_SECRET, *values))
+
+
+def note_skew(database: Database, seconds: float, now: datetime) -> None:
+    """Note how far our clock is ahead of Zoom's."""
+    with database.write() as connection:
+        run(connection, _NOTE_NEWEST, (CLOCK_SKEW, now, now, None, seconds, None, now))
+
+
+def note_judged(connection: Connection, now: datetime) -> None:
+    """Note that every condition was looked at; it shows, too, whether the database takes writes."""
+    run(connection, _NOTE_NEWEST, (JUDGED, now, now, None, None, None, now))
+
+
+def read_judged_at(connection: Connection) -> datetime | None:
+    """When every condition was last looked at."""
+    return as_moment(_read(connection).get(JUDGED, (None,) * 5)[1])
+
+
+def observe_database(database: Database, secrets: frozenset[str]) -> Observed:
+    """What the tables and the disk tell. Raises SQLAlchemyError when the database does not answer."""
+    with database.read() as connection:
+        inbox = read_inbox_health(connection)
+        validations = read_validations(connection)
+        noticed = _read(connection)
+        ((reviews,),) = run(connection, "SELECT count(*) FROM needs_review")
+        running = run(
+            connection,
+            "SELECT started_at FROM instance WHERE ended_at IS NULL AND started_at IS NOT NULL "
+            "ORDER BY started_at DESC LIMIT 1",
+        )
+        fault = dialect_of(connection).refuses_writes(connection)
+    _, skew_at, _, skew_seconds, _ = noticed.get(CLOCK_SKEW, (None,) * 5)
+    return Observed(
+        secrets=secrets,
+        unknown_secret=_refused(noticed.get(UNKNOWN_SECRET)),
+        validated_at=validations[0][1] if validations else None,
+        pending=inbox.pending,
+        oldest_pending_at=inbox.oldest_pending_at,
+        dead=inbox.dead,
+        reviews=int(reviews),
+        running_since=as_moment(running[0][0]) if running else None,
+        last_received_at=inbox.last_received_at,
+        skew_seconds=skew_seconds,
+        skew_at=as_moment(skew_at),
+        disk=database.disk(),
+        database_fault=fault,
+    )
+
+
+def _read(connection: Connection) -> Mapping[str, tuple[Any, ...]]:
+    rows = run(connection, "SELECT kind, first_at, last_at, deliveries, seconds, secrets FROM endpoint_observation")
+    return {kind: tuple(values) for kind, *values in rows}
+
+
+def _refused(row: tuple[Any, ...] | None) -> RefusedDeliveries | None:
+    if row is None:
+        return None
+    first, last, deliveries, _, secrets = row
+    first_at, last_at = as_moment(first), as_moment(last)
+    assert first_at is not None
+    assert last_at is not None
+    return RefusedDeliveries(first_at, last_at, int(deliveries), frozenset((secrets or "").split(",")) - {""})

@@ -19,5 +19,5 @@ class Suggesting(click.Group):
         except click.UsageError as error:
             near = get_close_matches(args[0], self.list_commands(ctx), n=3, cutoff=0.6)
             if near and "Did you mean" not in error.message:
-                error.message = f"{error.message.rstrip('.')}. Did you mean {' or '.join(near)}?"
+                ctx.fail(f"{error.message.rstrip('.')}. Did you mean {' or '.join(near)}?")
             raise

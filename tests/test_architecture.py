@@ -33,6 +33,7 @@ MAY_IMPORT = {
         "workers.core.projection",
         "workers.core.ignored",
         "workers.zoom.endpoints",
+        "workers.core.preview",
     },
     "workers": {"workers", "schema"},
     "joinlog.fakezoom": {"joinlog.fakezoom"},

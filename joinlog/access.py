@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from joinlog.database import MeetingNumber, open_database
+from joinlog.suggestions import Suggesting
 from schema.settings import Settings, read_settings
 from schema.store.page_links import read_revoked_links, revoke_link
 from webhook.tokens import LINK_HOURS_DEFAULT, AccessRefused, Pass, Role, Tokens, link_of, new_pass, read_duration
@@ -14,7 +15,7 @@ from webhook.tokens import LINK_HOURS_DEFAULT, AccessRefused, Pass, Role, Tokens
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # so that an expired link can be revoked, too
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def access() -> None:
     """Page links: signed addresses that open the pages, for a role, a time and perhaps one meeting."""
 

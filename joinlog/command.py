@@ -8,17 +8,21 @@ from typing import Any
 
 import click
 
+from joinlog.suggestions import Suggesting
+
 COMMANDS: Mapping[str, str] = {  # name -> module and attribute; only the one that is run is imported
     "up": "joinlog.up:up",
     "doctor": "joinlog.doctor:doctor",
     "alerts": "joinlog.alerts:alerts",
     "access": "joinlog.access:access",
+    "meetings": "joinlog.meetings:meetings",
     "report": "joinlog.report:report",
     "links": "joinlog.links:links",
     "link-set": "joinlog.links:link_set",
     "link-clear": "joinlog.links:link_clear",
     "link-stated": "joinlog.links:link_stated",
     "sync": "joinlog.sync:sync",
+    "tail": "joinlog.tail:tail",
     "inbox": "joinlog.inbox:inbox",
     "replay": "joinlog.inbox:replay",
     "rebuild": "joinlog.rebuild:rebuild",
@@ -34,7 +38,7 @@ EXIT_CONFIGURATION = 2
 EXIT_FAILURE = 1
 
 
-class Explaining(click.Group):
+class Explaining(Suggesting):
     """Says in one line what the environment lacks or which store does not answer; nobody is shown a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

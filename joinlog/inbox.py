@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from joinlog.redis_server import redis_url_of
+from joinlog.suggestions import Suggesting
 from schema.settings import Settings, read_settings
 from schema.states import EventState
 from schema.store.database import Database
@@ -35,7 +36,7 @@ STATES = click.Choice([state.value for state in EventState])
 SETTLED = click.Choice([state.value for state in EventState if state is not EventState.PENDING])
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def inbox() -> None:
     """Show the events Joinlog accepted, and what became of them."""
 

@@ -104,11 +104,11 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
-    return _printable(str(value))
+    return printable(str(value))
 
 
-def _printable(text: str) -> str:
-    """Names are hostile input: a terminal must not obey what they hold."""
+def printable(text: str) -> str:
+    """Text fit for a terminal. Names are hostile input: a terminal must not obey what they hold."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 

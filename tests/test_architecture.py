@@ -37,6 +37,7 @@ MAY_IMPORT = {
         "workers.zoom.endpoints",
         "workers.notify.conditions",
         "workers.notify.observation",
+        "workers.core.preview",
     },
     "workers": {"workers", "schema"},
     "joinlog.fakezoom": {"joinlog.fakezoom"},

@@ -179,8 +179,8 @@ def test_the_tutorial_ends_with_as_many_names_as_the_report_counts(sqlite_databa
     reason = re.search(r"registered for (\d+) were in it, and the schedule says otherwise", undecided["link_evidence"])
     assert reason is not None
     sqlite_database.close()
-    for file in tmp_path.glob("joinlog.db*"):
-        file.rename(file.with_name(file.name.replace("joinlog", "demo")))
+    for path in tmp_path.glob("joinlog.db*"):
+        path.rename(path.with_name(path.name.replace("joinlog", "demo")))
     said = play_tutorial(tmp_path, undecided["meeting_id"], undecided["uuid"], occurrence := reason[1])
     assert "conflict" in said["links"]
     assert "unscheduled" in said["links"]

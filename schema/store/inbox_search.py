@@ -66,6 +66,16 @@ def read_last_received(connection: Connection) -> datetime | None:
     return as_moment(rows[0][0]) if rows else None
 
 
+def count_types(connection: Connection, newest: int, meeting_id: int | None = None) -> list[tuple[str, int]]:
+    """The types of the newest events (of one meeting) and how many of them each has, most first."""
+    condition, values = ("WHERE meeting_id = ?", (meeting_id, newest)) if meeting_id is not None else ("", (newest,))
+    query = (
+        f"SELECT event_type, count(*) FROM (SELECT event_type FROM inbox_event {condition} ORDER BY id DESC LIMIT ?) "
+        "AS newest WHERE event_type IS NOT NULL GROUP BY event_type ORDER BY count(*) DESC, event_type"
+    )
+    return [(name, int(count)) for name, count in run(connection, query, values)]
+
+
 def read_types_received(connection: Connection, newest: int) -> set[str]:
     """The types among the newest events that Zoom delivered; of ten million events it reads no more than of these."""
     query = (

@@ -11,7 +11,16 @@ from schema.store.dialect import as_moment, dialect_of
 from schema.store.load import read_rows
 
 MOMENTS = frozenset(
-    {"scheduled_start", "held_from", "held_until", "started_at", "ended_at", "first_joined_at", "last_left_at"}
+    {
+        "scheduled_start",
+        "held_from",
+        "held_until",
+        "started_at",
+        "ended_at",
+        "first_joined_at",
+        "last_left_at",
+        "updated_at",
+    }
 )
 FLAGS = frozenset({"is_present", "is_registered"})
 
@@ -90,3 +99,19 @@ def find_occurrence(connection: Connection, account_id: str, meeting_id: int | N
         (account_id, meeting_id, occurrence_id),
     )
     return rows[0] if rows else None
+
+
+def read_series(connection: Connection, only_waiting: bool, limit: int) -> list[Row]:
+    """Every meeting with how many dates and instances it has and what waits, the one last heard of first."""
+    of_meeting = "x.account_id = m.account_id AND x.meeting_id = m.meeting_id"
+    query = (
+        "SELECT account_id, meeting_id, topic, kind, "
+        f"(SELECT count(*) FROM occurrence x WHERE {of_meeting}) AS occurrences, "
+        f"(SELECT count(*) FROM instance x WHERE {of_meeting}) AS instances, "
+        f"(SELECT count(*) FROM needs_review x WHERE {of_meeting}) AS undecided, "
+        f"(SELECT count(*) FROM inbox_event x WHERE {of_meeting} AND state IN ('dead', 'unhandled', 'ignored') "
+        "AND state = 'dead') AS dead, updated_at FROM meeting m"
+    )
+    waiting = "WHERE undecided > 0 OR dead > 0" if only_waiting else ""
+    order = "ORDER BY updated_at DESC, meeting_id LIMIT ?"
+    return _ask(connection, f"SELECT * FROM ({query}) AS series {waiting} {order}", (limit,))

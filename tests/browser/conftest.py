@@ -53,7 +53,7 @@ def stage(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """The product, running, over a SQLite file and a Redis of its own."""
     folder = tmp_path_factory.mktemp("stage")
     redis = RedisServer(folder)
-    running = Stage(folder, f"sqlite:///{folder / 'joinlog.db'}", redis.url, folder / "log")
+    running = Stage(folder, f"sqlite:///{folder / 'joinlog.db'}", redis.url, folder / "log", is_demo=True)
     yield running
     running.close()
     redis.stop()

@@ -28,7 +28,7 @@ DEMO_SEED = 7
 class Stage:
     """A web process and a worker over one database and one Redis; `close` ends both."""
 
-    def __init__(self, folder: Path, database_url: str, redis_url: str, log: Path) -> None:
+    def __init__(self, folder: Path, database_url: str, redis_url: str, log: Path, *, is_demo: bool = False) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = Database(database_url)
@@ -44,6 +44,7 @@ class Stage:
             "PORT": str(self.port),
             "PYTHONPATH": os.environ.get("JOINLOG_SOURCE") or str(Path(__file__).parent.parent.parent),
             "LOG_FORMAT": "json",
+            "JOINLOG_DEMO": str(int(is_demo)),
         }
         self._log = log.open("wb")
         self._processes = [

@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from joinlog.fakezoom import demo_world
+from schema.settings import fingerprint
 from schema.store.health import note_validation
 from tests.conftest import settings_for
 from tests.inbox_to_tables import take
 from tests.page_client import TOKENS, Site, open_site
 from tests.signed_requests import SECRET
 from tests.stories import Story
-from webhook.intake import REFUSED_AT, BodyFault, fingerprint
+from webhook.intake import REFUSED_AT, BodyFault
 from webhook.pages.connect import CAUSES
 from webhook.signature import Refusal
 from webhook.tokens import Role, new_pass

@@ -417,7 +417,7 @@ def test_dead_events_are_replayed_each_once(site: Site) -> None:
     take(site.database, *broken)
     visitor = site.visitor()
     assert "3 dead" in visitor.get("/inbox").text
-    assert visitor.post("/inbox/replay-dead").headers["Location"] == "/inbox?replayed=3"
+    assert visitor.post("/inbox/replay-dead", {"confirm": "yes"}).headers["Location"] == "/inbox?replayed=3"
     assert one(site.database, "SELECT count(*) AS n FROM inbox_event WHERE state = 'pending'") == {"n": 3}
     drain(site.database)
     newest = one(site.database, "SELECT max(id) AS id FROM inbox_event")["id"]

@@ -1,4 +1,4 @@
-"""Behind a real nginx and a real Caddy, set up as docs/how-to/deploy.md says, with nothing but TRUSTED_PROXIES set."""
+"""Behind a real nginx and a real Caddy, set up as `deploy/` has them, with nothing but TRUSTED_PROXIES set."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from schema.settings import ConfigurationError, Settings
 from tests import not_tested
 from tests.conftest import SIGNING_KEY, free_port, settings_for
 from tests.page_client import TOKENS, open_site
-from tests.processes import environment, running
+from tests.processes import ROOT, environment, running
 from tests.signed_requests import SECRET, encode, read_payload_file, signed_headers
-from tests.test_readme import example
 from tests.waiting import wait_until
 from webhook.tokens import Role, new_pass
 
 EVIL = "https://evil.example"
+DEPLOY = ROOT / "deploy"
 
 
 def start_nginx(folder: Path, port: int, upstream: int) -> list[str]:
-    """The configuration of the how-to, and around it what keeps nginx inside a folder; returns its command line."""
+    """Our configuration, and around it what keeps nginx inside a folder; returns its command line."""
     temporary = "".join(
         f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     server = (
-        example("nginx", "docs/how-to/deploy.md")
+        (DEPLOY / "nginx.conf")
+        .read_text()
         .replace("listen 443", f"listen 127.0.0.1:{port}")
         .replace("joinlog.example.com", "localhost")
         .replace("/etc/ssl/", f"{folder}/")
@@ -51,7 +52,8 @@ def start_nginx(folder: Path, port: int, upstream: int) -> list[str]:
 def start_caddy(folder: Path, port: int, upstream: int) -> list[str]:
     """The same for Caddy, with a certificate of ours: no authority gives one to a test."""
     site = (
-        example("caddy", "docs/how-to/deploy.md")
+        (DEPLOY / "Caddyfile")
+        .read_text()
         .replace(
             "joinlog.example.com {", f"https://localhost:{port} {{\n    tls {folder}/joinlog.pem {folder}/joinlog.key"
         )
@@ -123,7 +125,7 @@ def test_pages_and_deliveries_pass_a_real_proxy(proxied: httpx.Client) -> None:
     assert f"{own}/webhook" in proxied.get("/connect").text
     form = re.search(r'data-form-token="([^"]+)"', proxied.get("/").text)
     assert form is not None
-    data = {"form_token": form[1]}
+    data = {"form_token": form[1], "confirm": "yes"}
     assert proxied.post("/inbox/replay-dead", data=data, headers=spoofed).status_code == 403
     assert proxied.post("/inbox/replay-dead", data=data, headers={"Origin": own}).status_code == 303
     event = read_payload_file("webinar.started")

@@ -150,6 +150,12 @@ def with_before(before: int) -> str:
     return urlencode([*pairs, ("before", str(before))])
 
 
+def with_value(name: str, value: str) -> str:
+    """The query of this request, with this value of a filter and from its beginning."""
+    kept = [pair for pair in request.args.items(multi=True) if pair[0] not in (name, "before", "replayed")]
+    return urlencode([*kept, (name, value)])
+
+
 def filter_label(name: str, value: str, lines: Sequence[Line]) -> str | Markup:
     """The label of a filter's value; a person's name is taken from the lines that are shown."""
     if name == "meeting":
@@ -216,9 +222,12 @@ def prepare_templates(app: Flask, tokens: Tokens) -> None:
         "meeting_url": meeting_url, "instance_url": instance_url, "person_token": person, "asset": asset,
         "LOG_KINDS": LOG_KINDS, "STATE_MEANINGS": STATE_MEANINGS, "EVENT_MEANINGS": EVENT_MEANINGS,
         "EVENT_TYPES": sorted({*PROJECTIONS, *IGNORED}),
-        "without": without, "with_before": with_before, "filter_label": filter_label, "with_dates": with_dates,
+        "without": without, "with_before": with_before,
+        "with_value": with_value, "filter_label": filter_label, "with_dates": with_dates,
         "offset_label": offset_label,
     }  # fmt: skip
     app.jinja_env.globals.update(known)
-    app.jinja_env.filters.update(moment=moment, email=shown_email, pretty_json=pretty_json, uuid_part=uuid_part)
+    app.jinja_env.filters.update(
+        moment=moment, email=shown_email, pretty_json=pretty_json, uuid_part=uuid_part, from_part=read_uuid
+    )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

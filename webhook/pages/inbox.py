@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple, cast
@@ -12,17 +13,20 @@ from flask import Blueprint, Response, abort, redirect, render_template, request
 from schema.states import EventState
 from schema.store.database import Database
 from schema.store.inbox_pages import Choice, InboxLine, read_inbox_event, set_pending_again
-from schema.store.inbox_search import Wanted, count_states, read_events_before
+from schema.store.inbox_search import Wanted, count_states, count_types, read_events_before
 from schema.store.join_log import INT64_MAX
 from webhook.access import all_meetings_only, granted, operators_only, require_meeting
 from webhook.pages.filters import SEARCH_HEADER, read_search, words_of
 from webhook.pages.formatting import read_account
 from webhook.pages.parameters import read_number
 from webhook.parts import parts
+from workers.core.preview import preview
 
 PAGE_EVENTS = 50
 SCAN_EVENTS = 500
 SCAN_SECONDS_MAX = 0.4
+TYPES_LOOKED_AT = 5000  # events, the newest ones
+CHOSEN_EVENTS_MAX = 200  # looked at before a replay, and chosen by hand
 REPLAY_BATCH_EVENTS = 500  # on SQLite intake waits while one is written: milliseconds
 REPLAY_SECONDS_MAX = 1.5  # per click; the page says how many are left
 COLUMNS = (
@@ -76,8 +80,17 @@ def inbox() -> str:
     if granted().meeting_id is None:  # they are those of all meetings
         with parts().database.read() as connection:
             counts = count_states(connection)
+    with parts().database.read() as connection:
+        types = count_types(connection, TYPES_LOOKED_AT, search.wanted.meeting_id)
     return render_template(
-        "inbox.html", found=found, search=search, counts=counts, states=list(EventState), q=request.form.get("q", "")
+        "inbox.html",
+        types=types,
+        looked_at=TYPES_LOOKED_AT,
+        found=found,
+        search=search,
+        counts=counts,
+        states=list(EventState),
+        q=request.form.get("q", ""),
     )
 
 
@@ -107,13 +120,60 @@ def replay_one(account: str, event_id: int) -> Response:
     return cast(Response, redirect(f"/inbox/{account}/{event_id}", 303))
 
 
+@blueprint.post("/inbox/replay")
+@operators_only
+def replay_chosen() -> Response | str:
+    """Replay the chosen events; first the page shows what would change."""
+    chosen = list(dict.fromkeys(request.form.getlist("event")))[:CHOSEN_EVENTS_MAX]
+    found = [row for value in chosen for row in _named_event(value)]
+    if not found:
+        abort(400, "Choose the events to replay.")
+    for line, _ in found:
+        require_meeting(line.meeting_id)
+    if request.form.get("confirm") != "yes":
+        return _preview("/inbox/replay", found, len(found), chosen)
+    count = _set_pending(Choice(ids=[line.id for line, _ in found]))
+    return cast(Response, redirect(f"/inbox?replayed={count}", 303))
+
+
 @blueprint.post("/inbox/replay-dead")
 @operators_only
 @all_meetings_only
-def replay_dead() -> Response:
-    """Replay every dead event."""
-    count = _set_pending(Choice(states=[EventState.DEAD]))
-    return cast(Response, redirect(f"/inbox?replayed={count}", 303))
+def replay_dead() -> Response | str:
+    """Replay every dead event; first the page shows what would change."""
+    dead = Choice(states=[EventState.DEAD])
+    if request.form.get("confirm") == "yes":
+        return cast(Response, redirect(f"/inbox?replayed={_set_pending(dead)}", 303))
+    with parts().database.read() as connection:
+        wanted = Wanted((EventState.DEAD,))
+        found = read_events_before(connection, wanted, INT64_MAX, CHOSEN_EVENTS_MAX, with_body=True)
+        total = count_states(connection)[EventState.DEAD.value]
+    return _preview("/inbox/replay-dead", found, total, [])
+
+
+def _named_event(value: str) -> list[tuple[InboxLine, str | None]]:
+    """The event that a checkbox names as `account/id`."""
+    account, _, number = value.rpartition("/")
+    event_id = read_number(number)
+    if event_id is None:
+        return []
+    with parts().database.read() as connection:
+        return [row for row in read_inbox_event(connection, event_id) if row[0].account_id == read_account(account)]
+
+
+def _preview(action: str, found: list[tuple[InboxLine, str | None]], total: int, chosen: list[str]) -> str:
+    """The page that shows what a replay would change, and asks."""
+    previews = [
+        (line, preview(line.account_id, line.event_type, line.id, _moment_of(line), body)) for line, body in found
+    ]
+    outcomes = Counter(would.state for _, would in previews).most_common()
+    return render_template(
+        "replay.html", action=action, previews=previews, total=total, chosen=chosen, outcomes=outcomes
+    )
+
+
+def _moment_of(line: InboxLine) -> datetime:
+    return line.event_ts or line.received_at or datetime.now(UTC)
 
 
 def find(database: Database, search: Search, before_id: int, limit: int = PAGE_EVENTS) -> Found:

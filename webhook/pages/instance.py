@@ -25,7 +25,15 @@ from schema.zoom.envelope import read_envelope
 from webhook.access import granted, operators_only, require_meeting
 from webhook.group_commit import Delivery
 from webhook.pages.curves import curve_of, peak_of, share
-from webhook.pages.formatting import fragment_answer, instance_url, person_token, read_account, read_uuid
+from webhook.pages.formatting import (
+    fragment_answer,
+    instance_url,
+    meeting_url,
+    person_token,
+    read_account,
+    read_uuid,
+    uuid_part,
+)
 from webhook.pages.meeting import read_evidence
 from webhook.parts import parts
 
@@ -108,7 +116,10 @@ def decide(account: str, part: str) -> Response:
         now,
     )
     parts().committer.commit(Delivery(read_envelope(body), now))
-    return cast(Response, redirect(f"{instance_url(row.account_id, row.uuid)}?decided=1", 303))
+    if occurrence_id == WITHDRAW or row.meeting_id is None:
+        return cast(Response, redirect(instance_url(row.account_id, row.uuid), 303))
+    queue = f"{meeting_url(row.account_id, row.meeting_id)}?decided={uuid_part(row.uuid)}#review"
+    return cast(Response, redirect(queue, 303))
 
 
 def found_instance(account: str, part: str) -> InstanceRow:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from schema.log_kinds import LOG_KINDS
 from schema.store.database import Database
-from schema.store.join_log import Line
+from schema.store.join_log import Cursor, Line, read_lines_before
 from schema.store.live import (
     Running,
     count_running,
@@ -23,8 +23,9 @@ from schema.store.live import (
 )
 from webhook.access import granted
 from webhook.pages.curves import curve_through, peak_of, samples, spark_path
+from webhook.pages.facets import facets_of
 from webhook.pages.filters import SEARCH_HEADER, Filters, read_filters, read_search
-from webhook.pages.formatting import iso
+from webhook.pages.formatting import iso, searched_text, token_of
 from webhook.pages.fragments import Fragment
 from webhook.pages.pagination import PAGE_LINES, Reader, read_cursor
 from webhook.parts import parts
@@ -36,6 +37,8 @@ PAGE_LINES_MAX = 500
 RUNNING_MAX = 12
 REVIEWS_MAX = 5
 PANEL_FRESH_SECONDS = 1.0
+FACET_LINES = 3000  # the newest ones, in which the values of the filters are counted
+FACETS_FRESH_SECONDS = 5.0
 SPARK_WIDTH, SPARK_HEIGHT = 240, 40
 HOUR = timedelta(hours=1)
 
@@ -79,6 +82,7 @@ def live() -> str:
         before=before,
         cursor=cursor,
         panel=panel_of(filters),
+        facets=facets_shown(filters),
         search=request.form.get("q", ""),
         page_lines=PAGE_LINES,
     )
@@ -168,6 +172,26 @@ def panel_of(filters: Filters) -> Fragment:
     meetings = filters.sought_meetings
     database = parts().database
     return parts().fragments.get(("panel", meetings), lambda: _render_panel(database, meetings), PANEL_FRESH_SECONDS)
+
+
+def facets_shown(filters: Filters) -> str:
+    """The values of each filter, as links with counts; counted at most every FACETS_FRESH_SECONDS for a role."""
+    role, own = granted().role, granted().meeting_id
+    if filters.words:  # what somebody searches for is kept nowhere
+        return _render_facets(role, own, filters)
+    key = ("facets", role, own, filters)
+    return parts().fragments.get(key, lambda: _render_facets(role, own, filters), FACETS_FRESH_SECONDS).html
+
+
+def _render_facets(role: Role, own: int | None, filters: Filters) -> str:
+    tokens = parts().guard.tokens
+    with parts().database.read() as connection:
+        lines = read_lines_before(connection, Cursor(), FACET_LINES, () if own is None else (own,))
+
+    def admits(wanted: Filters, line: Line) -> bool:
+        return wanted.admits(line, lambda one: token_of(tokens, one), lambda one: searched_text(role, one))
+
+    return render_template("facets.html", facets=facets_of(lines, filters, admits), looked_at=FACET_LINES)
 
 
 def _render_panel(database: Database, meetings: Sequence[int]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, abort, render_template, request
 
+from schema.store.live import Review, read_reviews
 from schema.store.meetings import (
     InstanceRow,
     MeetingRow,
@@ -20,10 +21,12 @@ from schema.store.meetings import (
 )
 from webhook.access import granted, require_meeting
 from webhook.pages.formatting import fragment_answer, read_account
+from webhook.pages.page_links import DURATIONS
 from webhook.pages.parameters import read_moment
 from webhook.parts import parts
 
 MEETINGS_SHOWN = 50
+REVIEWS_MAX = 5
 GRID_FRESH_SECONDS = 3.0  # its numbers are the most expensive query of the pages
 
 blueprint = Blueprint("meeting", __name__)
@@ -68,7 +71,17 @@ def meeting(account: str, meeting_id: int) -> str | Response:
     part = parts().fragments.get(key, lambda: _render(row, account_id, meeting_id), GRID_FRESH_SECONDS)
     if "HX-Request" in request.headers:
         return fragment_answer(part)
-    return render_template("meeting.html", meeting=row, part=part)
+    decided = request.args.get("decided")
+    return render_template(
+        "meeting.html", meeting=row, part=part, durations=DURATIONS, decided=decided,
+        elsewhere=_reviews_elsewhere(meeting_id) if decided and who.meeting_id is None else [],
+    )  # fmt: skip
+
+
+def _reviews_elsewhere(meeting_id: int) -> list[Review]:
+    """The other meetings with links to decide, for whoever goes through all of them."""
+    with parts().database.read() as connection:
+        return [one for one in read_reviews(connection, (), REVIEWS_MAX + 1) if one.meeting_id != meeting_id]
 
 
 def _render(row: MeetingRow, account_id: str, meeting_id: int) -> str:
@@ -84,7 +97,7 @@ def _render(row: MeetingRow, account_id: str, meeting_id: int) -> str:
         occurrences=occurrences,
         reviews=[Undecided(one, read_evidence(one)) for one in reversed(instances) if one.uuid in undecided],
         starts={one.occurrence_id: one.scheduled_start for one in occurrences},
-        largest=max([one.registrants + (one.walk_ins or 0) + (one.unidentified or 0) for one in occurrences] or [1]),
+        largest=max([one.registrants + (one.walk_ins or 0) + (one.unidentified or 0) for one in occurrences] + [1]),
     )
 
 

@@ -1,4 +1,4 @@
-"""README.md does what it says: its example works."""
+"""The how-to that sends an event does what it says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.processes import ROOT, environment, running
 from tests.waiting import wait_until
 
 
-def example(name: str, document: str = "README.md") -> str:
+def example(name: str, document: str = "docs/how-to/send-it-an-event.md") -> str:
     """The block of code behind `<!-- example: name -->`."""
     found = re.search(rf"<!-- example: {name} -->\n```\w*\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
     assert found is not None

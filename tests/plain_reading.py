@@ -133,7 +133,12 @@ class PlainReading:
             "meeting_id": self.meeting_id,
             "participant_uuid": text(person.get("participant_uuid")),
             "registrant_id": text(person.get("registrant_id")),
-            "zoom_user_id": text(person.get("participant_user_id")) or text(person.get("id")),
+            "zoom_user_id": text(person.get("participant_user_id")),
+            "participant_id": self._other_id(person),
+            "customer_key": text(person.get("customer_key")),
+            "phone_number": text(person.get("phone_number")),
+            "bind_participant_uuid": text(person.get("bind_participant_uuid")),
+            "parent_user_id": text(person.get("parent_user_id")),
             "email": text(person.get("email")),
             "name": text(person.get("user_name")),
             "room_uuid": text(self.zoom_object.get("breakout_room_uuid")),
@@ -144,6 +149,10 @@ class PlainReading:
         }
         connection_id = text(person.get("user_id")) or text(person.get("participant_uuid"))
         return Said("connection", (self.zoom_object["uuid"], connection_id), columns)
+
+    @staticmethod
+    def _other_id(person: Json) -> str | None:
+        return text(person.get("id")) if person.get("id") != person.get("participant_user_id") else None
 
     def _registrant(self) -> Said:
         person = self.zoom_object["registrant"]

@@ -6,6 +6,7 @@ to them is noted beside the field. Fields that are not named here are ignored.
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -81,7 +82,10 @@ class ParticipantPart(_Wire, frozen=True):
     new_role: str | None = None
     bind_user_id: int | str | None = None
     bind_participant_uuid: str | None = None
-    parent_user_id: int | str | None = None
+    parent_user_id: int | str | None = None  # of a breakout room's connection; optional in the types
+    customer_key: int | str | None = None  # set by an app built on Zoom's SDK
+    custom_keys: Any = None  # since 2026-11-16; its shape is not published: see read_custom_keys
+    phone_number: int | str | None = None  # a number in the callout events
 
 
 class ObjectPart(_Wire, frozen=True):
@@ -183,6 +187,21 @@ def read_email(value: str | None) -> str | None:
     """Read an address; addresses are compared in lower case."""
     text = read_text(value.strip()) if value else None
     return text.lower() if text else None
+
+
+def read_custom_keys(value: Any) -> str | None:
+    """Read `custom_keys` as JSON text: a sorted list of [key, value]; what is not shaped like keys is none.
+
+    Zoom has not published its shape for events. In its REST API it is a list of {key, value}.
+    """
+    if isinstance(value, dict):
+        pairs = list(value.items())
+    elif isinstance(value, list):
+        pairs = [(item.get("key"), item.get("value")) for item in value if isinstance(item, dict)]
+    else:
+        return None
+    kept = sorted({(str(key), str(held)) for key, held in pairs if key and held not in (None, "")})
+    return json.dumps(kept, ensure_ascii=False)[:TEXT_CHARACTERS_MAX] if kept else None
 
 
 def read_leave_reason(text: str | None, name: str | None) -> str | None:

@@ -58,7 +58,6 @@ NOT_KEPT_YET: Mapping[str, set[tuple[str, str]]] = {
     "zoom-docs/app_deauthorized": {("account_departure", "deauthorized_at")},
     "zoom-webhook-mock/app_deauthorized": {("account_departure", "deauthorized_at")},
     "zoomnet/app_deauthorized": {("account_departure", "deauthorized_at")},
-    "zoomnet/meeting.participant_joined": {("connection", "joins")},
     "zoomnet/meeting.permanently_deleted": OF_THE_SERIES,
     "zoomnet/webinar.permanently_deleted": OF_THE_SERIES,
     "zoomnet/webinar.recovered": OF_THE_SERIES,
@@ -74,7 +73,7 @@ NOT_READ = {
         "address", "city", "comments", "country", "industry", "job_title", "no_of_employees", "org", "phone",
         "purchasing_time_frame", "role_in_purchase_process", "state", "tracking_source", "zip",
     },
-    "participant": {"customer_key", "old_role", "phone_number"},
+    "participant": {"old_role"},
 }  # fmt: skip
 """Fields of projected events that the payload reader leaves out. Take off the list what it learns to read."""
 

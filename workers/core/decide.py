@@ -19,7 +19,7 @@ from workers.core import links, presence, registered
 from workers.core.batch import Batch, lookups_named
 from workers.core.merge import NEVER_KNOWN, Fact
 
-STATED = ("meeting", "occurrence_history", "registrant", "connection", "link_statement", "account_departure")
+STATED = ("meeting", "occurrence_history", "registrant", "connection", "staff", "link_statement", "account_departure")
 """Tables of which every column is stated by facts; the others follow from them."""
 
 

@@ -24,6 +24,7 @@ from schema.zoom.payloads import (
     RegistrantPart,
     ScheduledOccurrence,
     from_milliseconds,
+    read_custom_keys,
     read_email,
     read_leave_reason,
     read_minutes,
@@ -196,7 +197,7 @@ def instance_ended(event: Event) -> Facts:
 def participant_joined(event: Event) -> Facts:
     """One connection came."""
     participant = _participant(event)
-    joined_at = read_moment(participant.join_time) or event.at
+    joined_at = read_moment(participant.join_time) or read_moment(participant.date_time) or event.at
     return _presence(event, participant, LogKind.JOINED, joined_at, {"joins": (to_milliseconds(joined_at),)})
 
 
@@ -212,7 +213,11 @@ def participant_left(event: Event) -> Facts:
 def participant_bound(event: Event) -> Facts:
     """A telephone turned out to be the same person as another connection."""
     participant = _participant(event)
-    other = read_text(participant.bind_user_id) or read_text(participant.bind_participant_uuid)
+    other = (
+        read_text(participant.bind_user_id)
+        or read_text(participant.bind_participant_uuid)
+        or read_text(participant.parent_user_id)
+    )
     return _presence(event, participant, LogKind.BOUND, event.at, {"bound_to": other})
 
 
@@ -526,15 +531,23 @@ def _presence(
     told, uuid, connection_id = event.zoom_object, event.uuid, _connection_id(participant)
     meeting_id, registrant_id = read_whole_number(told.id), read_text(participant.registrant_id)
     email, name = read_email(participant.email), read_text(participant.user_name)
+    user_id, participant_id = read_text(participant.participant_user_id), read_text(participant.id)
+    parent_user_id = read_text(participant.parent_user_id)
     values = {
         "meeting_id": meeting_id,
         "participant_uuid": read_text(participant.participant_uuid),
         "registrant_id": registrant_id,
-        "zoom_user_id": read_text(participant.participant_user_id) or read_text(participant.id),
+        "zoom_user_id": user_id,
+        "participant_id": None if participant_id == user_id else participant_id,
+        "customer_key": read_text(participant.customer_key),
+        "custom_keys": read_custom_keys(participant.custom_keys),
+        "phone_number": read_text(participant.phone_number),
+        "bind_participant_uuid": read_text(participant.bind_participant_uuid),
+        "parent_user_id": parent_user_id,
         "email": email,
         "name": name,
         "room_uuid": read_text(told.breakout_room_uuid),
-        "bound_to": read_text(participant.parent_user_id),
+        "bound_to": parent_user_id,
         **more,
     }
     if meeting_id is not None:

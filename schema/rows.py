@@ -192,6 +192,7 @@ class Participant(Row, frozen=True, gc=False):
     role: str | None = None
     person_id: str | None = None
     counts_from: datetime | None = None
+    participant_id: str | None = None
     staff_as: str | None = None
 
 

@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     deauthorized_grace_days: int = Field(
         10, ge=0, le=3650, description="days between app_deauthorized and the erasure of the account"
     )
+    staff_domains: OptionalText = Field(
+        None, description="domains, comma-separated, whose people are staff: example.com,example.org; then rebuild"
+    )
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="text on a terminal, else json")
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="least severe level that is logged"
@@ -73,6 +76,12 @@ class Settings(BaseSettings):
     def zoom_secrets(self) -> tuple[bytes, ...]:
         """The secret tokens, as bytes; an empty one is no secret."""
         return _split(self.zoom_webhook_secret_token)
+
+    @cached_property
+    def staff_domain_names(self) -> frozenset[str]:
+        """The domains whose people are staff, in lower case."""
+        names = (name.strip().lstrip("@").lower() for name in (self.staff_domains or "").split(","))
+        return frozenset(name for name in names if name)
 
     @cached_property
     def signing_keys(self) -> tuple[bytes, ...]:

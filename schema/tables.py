@@ -289,6 +289,7 @@ class Participant(SQLModel, table=True):
         "when the stay begins to add to the person's time, UTC; null when their other stays cover it", UtcDateTime
     )
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    participant_id: str | None = _column("Zoom's `id` of the participant, where participant_user_id is not the same")
     staff_as: str | None = _column("co-host, panelist or staff domain, where that makes them staff")
     __table_args__ = (
         Index("participant_person", "account_id", "meeting_id", "person_id", "left_at"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
@@ -76,12 +76,14 @@ class Drain:
         stopping: threading.Event | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         retry_for_seconds: float = RETRY_FOR_SECONDS,
+        staff_domains: Collection[str] = (),
     ) -> None:
         self._database = database
         self._batch_events = batch_events
         self._stopping = stopping or threading.Event()
         self._now = now
         self._retry_for_seconds = retry_for_seconds
+        self._staff_domains = staff_domains
 
     def drain_all(self) -> int:
         """Settle pending events until there are none; returns how many. Raises when the database stays away."""
@@ -128,7 +130,8 @@ class Drain:
             return [settling(dialect, _keys(events), state, now) for events, state in states if events]
 
         if handled:
-            changes = apply_events(connection, [read_event(event) for event in handled], self._now, settle)
+            events = [read_event(event) for event in handled]
+            changes = apply_events(connection, events, self._now, settle, self._staff_domains)
             self._database.changes.hand_over(connection, changes)
         elif claimed:
             dialect = self._database.dialect

@@ -37,7 +37,12 @@ def run_worker(settings: Settings) -> None:
     stop_on_signals(stopping)
     collect_rarely()
     database = Database(settings.database_url, durable=False)
-    drain = Drain(database, batch_events=settings.drain_batch_events, stopping=stopping)
+    drain = Drain(
+        database,
+        batch_events=settings.drain_batch_events,
+        stopping=stopping,
+        staff_domains=settings.staff_domain_names,
+    )
     jobs.prepare(drain.drain_all)
     log.info("worker_started", database=database.shown_url)
     await_migrations(database, stopping)

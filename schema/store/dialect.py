@@ -227,6 +227,9 @@ class Sqlite(Dialect):
             "round(COALESCE(sum((julianday(COALESCE(p.left_at, 'now')) - julianday(p.counts_from)) * 86400.0), 0) "
             "/ 60.0, 2)"
         ),
+        "seconds": (
+            "round(COALESCE(sum((julianday(COALESCE(p.left_at, 'now')) - julianday(p.counts_from)) * 86400.0), 0.0), 3)"
+        ),
         "any_open": "max(p.joined_at IS NOT NULL AND p.left_at IS NULL)",
         "as_flag_open": "max(",
         "as_flag_close": ")",
@@ -345,6 +348,10 @@ class Postgres(Dialect):
         "minutes": (
             "round((COALESCE(sum(extract(epoch FROM COALESCE(p.left_at, now()) - p.counts_from)), 0) / 60.0)::numeric, "
             "2)::double precision"
+        ),
+        "seconds": (
+            "round(COALESCE(sum(extract(epoch FROM COALESCE(p.left_at, now()) - p.counts_from)), 0)::numeric, "
+            "3)::double precision"
         ),
         "any_open": "bool_or(p.joined_at IS NOT NULL AND p.left_at IS NULL)",
         "as_flag_open": "bool_or(",

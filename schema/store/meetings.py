@@ -42,6 +42,7 @@ class OccurrenceRow(NamedTuple):
     no_shows: int | None
     walk_ins: int | None
     unidentified: int | None
+    staff: int | None
     participants: int | None
     peak_concurrent: int | None
     attended_minutes: float | None

@@ -45,6 +45,8 @@ class MeetingSettings(_Wire, frozen=True):
     """`settings`: the published types show registration_type in `updated` only; it is read wherever it comes."""
 
     registration_type: Number = None
+    alternative_hosts: Any = None  # addresses in one text, each after a semicolon or a comma
+    use_pmi: Any = None
 
 
 class Question(_Wire, frozen=True):
@@ -99,6 +101,7 @@ class ObjectPart(_Wire, frozen=True):
     start_time: str | None = None
     end_time: str | None = None
     timezone: str | None = None
+    pmi: Number = None
     duration: Number = None
     practice_session: bool | None = None
     occurrence_id: int | str | None = None
@@ -202,6 +205,14 @@ def read_custom_keys(value: Any) -> str | None:
         return None
     kept = sorted({(str(key), str(held)) for key, held in pairs if key and held not in (None, "")})
     return json.dumps(kept, ensure_ascii=False)[:TEXT_CHARACTERS_MAX] if kept else None
+
+
+def read_hosts(value: Any) -> str | None:
+    """Read `alternative_hosts`: addresses in lower case, each within semicolons; `;` alone says that there are none."""
+    if not isinstance(value, str):
+        return None
+    hosts = sorted({host.strip().lower() for host in value.replace(",", ";").split(";")} - {""})
+    return "".join(f";{host};" for host in hosts)[:TEXT_CHARACTERS_MAX] or ";"
 
 
 def read_leave_reason(text: str | None, name: str | None) -> str | None:

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.core.law import WORLDS, MemoryStage, assert_law, difference, every_order, shuffled, world_of
-from tests.core.law_stories import STORIES
+from tests.core.law import WORLDS, MemoryStage, assert_law, difference, every_order, shuffled, some_orders, world_of
+from tests.core.law_stories import LONG_STORIES, STORIES
 from workers.core import merge
 
 CUTS = 4  # ways in which every order is cut into batches, doubled and replayed
+
+SOME_ORDERS = 500  # of a story with too many
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,11 @@ def stage() -> MemoryStage:
 def test_every_order_of_a_short_story_leaves_the_same_tables(name: str, stage: MemoryStage) -> None:
     for cut in range(CUTS):
         assert_law(stage, STORIES[name], every_order(STORIES[name], cut))
+
+
+@pytest.mark.parametrize("name", LONG_STORIES)
+def test_some_orders_of_a_long_story_leave_the_same_tables(name: str, stage: MemoryStage) -> None:
+    assert_law(stage, LONG_STORIES[name], some_orders(LONG_STORIES[name], SOME_ORDERS))
 
 
 @settings(max_examples=250, phases=[Phase.explicit, Phase.generate])  # `assert_law` shrinks, and better

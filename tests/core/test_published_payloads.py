@@ -66,9 +66,9 @@ NOT_KEPT_YET: Mapping[str, set[tuple[str, str]]] = {
 
 NOT_READ = {
     "payload": {"operator", "operator_id"},
-    "object": {"agenda", "creation_source", "pmi", "registration_url", "time_stamp", "tracking_fields"},
+    "object": {"agenda", "creation_source", "registration_url", "time_stamp", "tracking_fields"},
     "occurrences": set[str](),
-    "settings": {"alternative_hosts", "use_pmi"},  # of many: the two that tell something about people and instances
+    "settings": set[str](),
     "registrant": {
         "address", "city", "comments", "country", "industry", "job_title", "no_of_employees", "org", "phone",
         "purchasing_time_frame", "role_in_purchase_process", "state", "tracking_source", "zip",

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from schema.store.database import Database
 from schema.tables import DERIVED, TABLES
 from tests.core.law import WORLDS, Tables, assert_law, batches, difference, later, shuffled, some_orders, world_of
-from tests.core.law_stories import STORIES
+from tests.core.law_stories import LONG_STORIES, STORIES
 from tests.inbox_to_tables import keep_events
 from tests.stories import Json
 from workers.drain import Drain
@@ -119,13 +119,14 @@ def postgres_stage(postgres_url: str) -> Iterator[DatabaseStage]:
     database.close()
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", [*STORIES, *LONG_STORIES])
 def test_some_orders_of_each_short_story_leave_the_same_tables(name: str, stage: DatabaseStage) -> None:
-    assert_law(stage, STORIES[name], some_orders(STORIES[name], ORDERS))
+    events = (STORIES | LONG_STORIES)[name]
+    assert_law(stage, events, some_orders(events, ORDERS))
 
 
 def test_on_postgres_some_orders_of_each_short_story_leave_the_same_tables(postgres_stage: DatabaseStage) -> None:
-    for events in STORIES.values():
+    for events in (STORIES | LONG_STORIES).values():
         assert_law(postgres_stage, events, some_orders(events, 3))
 
 

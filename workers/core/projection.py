@@ -16,6 +16,7 @@ from schema.log_kinds import LogKind
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
 from schema.rows import Leave, StatusEntry
 from schema.zoom.payloads import (
+    MeetingSettings,
     Number,
     ObjectPart,
     ParticipantPart,
@@ -26,6 +27,7 @@ from schema.zoom.payloads import (
     from_milliseconds,
     read_custom_keys,
     read_email,
+    read_hosts,
     read_leave_reason,
     read_minutes,
     read_moment,
@@ -36,6 +38,7 @@ from schema.zoom.payloads import (
 from workers.core.merge import CLEARED, MENTION_MS, Fact
 
 MENTIONS_REMEMBERED_MAX = 1024
+NO_SETTINGS = MeetingSettings()
 
 
 class Event(NamedTuple):
@@ -297,14 +300,17 @@ PROJECTIONS: Mapping[str, Projection] = {
 
 def _meeting(event: Event, stated_ms: int, *, kind: str, of_one_date: bool = False, **values: Any) -> Fact:
     """What an event says about the series; its start and length only where it speaks of the series itself."""
-    told = event.zoom_object
+    told, settings = event.zoom_object, event.zoom_object.settings or NO_SETTINGS
     values |= {
         "kind": kind,
         "type": read_whole_number(told.type),
         "topic": read_text(told.topic),
         "host_id": read_text(told.host_id),
         "timezone": read_text(told.timezone),
-        "registration_type": read_whole_number(told.settings.registration_type) if told.settings else None,
+        "registration_type": read_whole_number(settings.registration_type),
+        "alternative_hosts": read_hosts(settings.alternative_hosts),
+        "pmi": read_whole_number(told.pmi),
+        "uses_pmi": settings.use_pmi if isinstance(settings.use_pmi, bool) else None,
         "recurrence": json.dumps(told.recurrence, sort_keys=True) if told.recurrence else None,
     }
     if not of_one_date:

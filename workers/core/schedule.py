@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
@@ -202,4 +202,17 @@ def _as_held(meeting: Meeting, date: Planned, instances: Sequence[Instance]) -> 
         held_from=min(starts, default=None),
         held_until=None if None in ends else max((end for end in ends if end is not None), default=None),
         link_state=CERTAINTY[max(states)] if states else None,
+        held_milliseconds=_held_milliseconds(instances),
     )
+
+
+def _held_milliseconds(instances: Sequence[Instance]) -> int | None:
+    """How long these instances ran, a moment in two of them once; None while one runs, or when there are none."""
+    held, reached = timedelta(0), None
+    for instance in sorted(instances, key=lambda row: (row.started_at is None, row.started_at)):
+        if instance.started_at is None or instance.ended_at is None:
+            return None
+        start = instance.started_at if reached is None else max(reached, instance.started_at)
+        held += max(instance.ended_at - start, timedelta(0))
+        reached = instance.ended_at if reached is None else max(reached, instance.ended_at)
+    return held // timedelta(milliseconds=1) if instances else None

@@ -21,7 +21,10 @@ COLUMNS = {
         ("bind_participant_uuid", sa.Text(), "participant_uuid of the connection that a telephone is bound to"),
         ("parent_user_id", sa.Text(), "the main room's connection of a breakout room's"),
     ),
-    "participant": (("staff_as", sa.Text(), "co-host, panelist or staff domain, where that makes them staff"),),
+    "participant": (
+        ("participant_id", sa.Text(), "Zoom's `id` of the participant, where participant_user_id is not the same"),
+        ("staff_as", sa.Text(), "co-host, panelist or staff domain, where that makes them staff"),
+    ),
     "meeting": (
         ("alternative_hosts", sa.Text(), "addresses of the alternative hosts, lower case, each within semicolons"),
         ("pmi", sa.BigInteger(), "the host's personal meeting id, where Zoom tells it"),

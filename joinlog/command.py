@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {  # name -> module and attribute; only the one th
     "link-set": "joinlog.links:link_set",
     "link-clear": "joinlog.links:link_clear",
     "link-stated": "joinlog.links:link_stated",
+    "sync": "joinlog.sync:sync",
     "inbox": "joinlog.inbox:inbox",
     "replay": "joinlog.inbox:replay",
     "rebuild": "joinlog.rebuild:rebuild",

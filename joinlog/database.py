@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -11,6 +13,7 @@ from schema.logs import configure_logs
 from schema.settings import ConfigurationError, read_settings
 from schema.store.database import Database
 from schema.store.reports import find_accounts
+from schema.zoom.envelope import MEETING_ID_MAX
 
 
 @contextmanager
@@ -32,6 +35,34 @@ def open_database(*, durable: bool = True) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def read_meeting_number(text: str) -> int | None:
+    """A meeting's number, with or without spaces, or as Zoom's reports write it: the number and a planned start.
+
+    `831 1000 0000` and `831100000002020-07-25 19:00:00` are both 83110000000. None for anything else, as a uuid.
+    """
+    found = _NUMBER.fullmatch(text.strip())
+    digits = re.sub(r"[ -]", "", found.group(1)) if found else ""
+    return int(digits) if digits and int(digits) <= MEETING_ID_MAX else None
+
+
+_NUMBER = re.compile(r"(\d[\d -]*?)\s*(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)?")
+
+
+class MeetingNumber(click.ParamType[int]):
+    """MEETING on the command line, as `read_meeting_number` reads it."""
+
+    name = "meeting"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of the meeting."""
+        if isinstance(value, int):
+            return value
+        number = read_meeting_number(str(value))
+        if number is None:
+            self.fail(f"{value!r} is no number of a meeting.", param, ctx)
+        return number
 
 
 def account_of(database: Database, meeting_id: int, account_id: str | None) -> str:

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from joinlog.database import account_of, open_database
+from joinlog.database import MeetingNumber, account_of, open_database
 from schema.own_events import link_event, stated_event
 from schema.rows import Instance
 from schema.settings import read_settings
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 @click.command()
-@click.argument("meeting", type=int, required=False)
+@click.argument("meeting", type=MeetingNumber(), required=False)
 @click.option("--account", help="where several Zoom accounts have a meeting of this number")
 @click.option("--json", "as_json", is_flag=True, help="with the whole evidence")
 def links(meeting: int | None, account: str | None, as_json: bool) -> None:
@@ -77,7 +77,7 @@ def link_clear(uuid: str, by: str, because: str, account: str | None) -> None:
 
 
 @click.command("link-stated")
-@click.argument("meeting", type=int)
+@click.argument("meeting", type=MeetingNumber())
 @click.argument("file", type=click.File("r"), default="-")
 @click.option("--account", help="where several Zoom accounts have a meeting of this number")
 def link_stated(meeting: int, file: TextIO, account: str | None) -> None:

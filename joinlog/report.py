@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from joinlog.database import account_of, open_database
+from joinlog.database import MeetingNumber, account_of, open_database
 from schema.store.reports import read_attendance, read_occurrence_report
 
 Row = dict[str, Any]
@@ -34,7 +34,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @click.command()
-@click.argument("meeting", type=int)
+@click.argument("meeting", type=MeetingNumber())
 @click.option("--occurrence", help="only this one, and with everybody who came to it")
 @click.option("--account", help="where several Zoom accounts have a meeting of this number")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)

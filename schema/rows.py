@@ -35,6 +35,13 @@ class StatusEntry(NamedTuple):
     occurrence_ids: tuple[str, ...]
 
 
+class ReportedStay(NamedTuple):
+    """One stay as Zoom's participant report states it, ms since 1970."""
+
+    joined_ms: int
+    left_ms: int
+
+
 class Row(msgspec.Struct, frozen=True, gc=False):
     """A row of any table."""
 
@@ -113,6 +120,7 @@ class Instance(Row, frozen=True, gc=False):
     observed_start: datetime | None = None
     stated_start: datetime | None = None
     first_seen_at: datetime | None = None
+    reported_start: datetime | None = None
     stamps: Stamps = {}
 
 
@@ -162,6 +170,7 @@ class Connection(Row, frozen=True, gc=False):
     email: str | None = None
     name: str | None = None
     role: str | None = None
+    reported: tuple[ReportedStay, ...] = ()
     participant_id: str | None = None
     customer_key: str | None = None
     custom_keys: str | None = None

@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import stat
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,15 @@ OptionalText = Annotated[str | None, BeforeValidator(_blank_is_unset)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
 
 
+@dataclass(frozen=True, slots=True)
+class ZoomCredentials:
+    """A server-to-server app of one account."""
+
+    account_id: str
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
 class Settings(BaseSettings):
     """The environment, read once at the start of a process."""
 
@@ -52,7 +62,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address the web process listens on")
     port: int = Field(8000, ge=0, le=65535, description="port the web process listens on")
     public_url: OptionalText = Field(None, description="https://... as Zoom and browsers reach this server")
-    trusted_proxies: int = Field(0, ge=0, le=8, description="reverse proxies in front whose X-Forwarded-* is believed")
+    trusted_proxies: int = Field(0, ge=0, le=8, description="reverse proxies in front whose X-Forwarded-* is trusted")
     web_threads: int = Field(4, ge=1, le=512, description="pages made at the same moment; Zoom's events need no thread")
     web_backlog: int = Field(4096, ge=128, le=65535, description="connections that may wait to be accepted")
     signature_tolerance_seconds: int = Field(
@@ -66,6 +76,21 @@ class Settings(BaseSettings):
     )
     staff_domains: OptionalText = Field(
         None, description="domains, comma-separated, whose people are staff: example.com,example.org; then rebuild"
+    )
+    zoom_account_id: OptionalText = Field(
+        None, description="account of a server-to-server app, to ask Zoom's API; several, comma-separated, in one order"
+    )
+    zoom_client_id: OptionalText = Field(None, description="its client id; as many as there are accounts")
+    zoom_client_secret: OptionalSecret = Field(None, description="its client secret; as many as there are accounts")
+    zoom_api_url: str = Field("https://api.zoom.us/v2", description="where Zoom's API answers")
+    zoom_oauth_url: str = Field("https://zoom.us/oauth/token", description="where Zoom gives tokens for it")
+    zoom_plan: str = Field(
+        "pro",
+        pattern="^(free|pro|business)$",
+        description="the account's plan, which sets Zoom's limits; no API tells it",
+    )
+    zoom_rate_share: float = Field(
+        0.5, gt=0, le=1, description="share of those limits that Joinlog uses; other apps of the account need the rest"
     )
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="text on a terminal, else json")
     log_level: str = Field(
@@ -82,6 +107,23 @@ class Settings(BaseSettings):
         """The domains whose people are staff, in lower case."""
         names = (name.strip().lstrip("@").lower() for name in (self.staff_domains or "").split(","))
         return frozenset(name for name in names if name)
+
+    @cached_property
+    def zoom_credentials(self) -> tuple[ZoomCredentials, ...]:
+        """The accounts whose API may be asked; none when nothing is set. Raises ConfigurationError."""
+        lists = [
+            [part.strip() for part in (text or "").split(",") if part.strip()]
+            for text in (
+                self.zoom_account_id,
+                self.zoom_client_id,
+                self.zoom_client_secret.get_secret_value() if self.zoom_client_secret else None,
+            )
+        ]
+        if len({len(names) for names in lists}) > 1:
+            raise ConfigurationError(
+                "ZOOM_ACCOUNT_ID, ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET must name as many accounts, in one order."
+            )
+        return tuple(ZoomCredentials(*each) for each in zip(*lists, strict=True))
 
     @cached_property
     def signing_keys(self) -> tuple[bytes, ...]:

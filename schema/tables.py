@@ -58,6 +58,8 @@ class InboxEvent(SQLModel, table=True):
     error: str | None = _column("why it is dead")
     body: str | None = _column("the signed body as text, without credentials; null once retention removed it")
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    request_id: str | None = _column("x-zm-request-id of the first delivery, as Zoom's own delivery log names it")
+    source: str | None = _column("webhook, api or joinlog; null for those kept before there was anything but webhooks")
     __table_args__ = (
         Index("inbox_event_key", "account_id", "idempotency_key", unique=True),
         partial_index("inbox_event_pending", "id", where="state = 'pending'"),
@@ -161,6 +163,7 @@ class Instance(SQLModel, table=True):
     first_seen_at: datetime | None = _column("internal: earliest sign of life, UTC", UtcDateTime)
     stamps: str | None = _column(STAMPS)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    reported_start: datetime | None = _column("internal: start as Zoom's API states it, UTC", UtcDateTime)
     __table_args__ = (
         Index("instance_meeting", "account_id", "meeting_id", "occurrence_id"),
         Index("instance_updated", "updated_at"),
@@ -233,7 +236,8 @@ class Connection(SQLModel, table=True):
     role: str | None = _column("host, co-host or attendee, as last stated")
     stamps: str | None = _column(STAMPS)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
-    participant_id: str | None = _column("Zoom's `id` of the participant, where participant_user_id is not the same")
+    reported: str | None = _column("internal: every stay of Zoom's report, JSON text of pairs, ms since 1970")
+    participant_id: str | None = _column("Zoom's `id` of the participant, unless it is known to be participant_user_id")
     customer_key: str | None = _column("key that an app built on Zoom's SDK gave them")
     custom_keys: str | None = _column("keys that an app gave them, JSON text: a list of [key, value], sorted")
     phone_number: str | None = _column("telephone number they called from")
@@ -256,7 +260,7 @@ class Connection(SQLModel, table=True):
             "account_id",
             "meeting_id",
             "registrant_id",
-            where="joins IS NULL AND leaves IS NULL AND registrant_id IS NOT NULL",
+            where="joins IS NULL AND leaves IS NULL AND reported IS NULL AND registrant_id IS NOT NULL",
         ),
         Index("connection_updated", "updated_at"),
     )
@@ -289,7 +293,7 @@ class Participant(SQLModel, table=True):
         "when the stay begins to add to the person's time, UTC; null when their other stays cover it", UtcDateTime
     )
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
-    participant_id: str | None = _column("Zoom's `id` of the participant, where participant_user_id is not the same")
+    participant_id: str | None = _column("Zoom's `id` of the participant, unless it is known to be participant_user_id")
     staff_as: str | None = _column("co-host, panelist or staff domain, where that makes them staff")
     __table_args__ = (
         Index("participant_person", "account_id", "meeting_id", "person_id", "left_at"),
@@ -424,6 +428,36 @@ class ProcessMetric(SQLModel, table=True):
     value: float | None = _column("of a counter the sum since the table was made; of a gauge the newest value", Real)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     __table_args__ = (Index("process_metric_updated", "updated_at"),)
+
+
+class ApiPace(SQLModel, table=True):
+    """How far the calls to Zoom's API are spent, so that all processes together stay below an account's limits."""
+
+    __tablename__ = "api_pace"
+    account_id: str = _key("Zoom account whose limits these are")
+    tier: str = _key("light, medium or heavy, as Zoom labels its endpoints")
+    next_ms: int | None = _column("when the next call may be made, ms since 1970", BigInteger)
+    day: str | None = _column("the day, UTC, whose calls are counted")
+    calls: int | None = _column("calls made on that day", Integer)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("api_pace_updated", "updated_at"),)
+
+
+class ApiTask(SQLModel, table=True):
+    """What Zoom's API was asked, and when it answered completely: a killed `joinlog sync` goes on from here."""
+
+    __tablename__ = "api_task"
+    account_id: str = _key("Zoom account that is asked about")
+    kind: str = _key("event its answer is kept as; `sync` for a whole run")
+    subject: str = _key("meeting, instance or days it is about; what a run was asked for")
+    done_at: datetime | None = _column(
+        "when it was last answered completely; null while a run goes on, UTC", UtcDateTime
+    )
+    begun_at: datetime | None = _column("when a run began, UTC", UtcDateTime)
+    said: str | None = _column("SHA-256 of the last answer")
+    said_ms: int | None = _column("since when Zoom answers that, ms since 1970", BigInteger)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("api_task_updated", "updated_at"),)
 
 
 METADATA: MetaData = SQLModel.metadata

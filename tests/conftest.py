@@ -275,6 +275,16 @@ class RedisServer:
                 return False
             raise
 
+    def pause(self) -> None:
+        """Let it stand still: connections stay open, and nobody answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """Kill it; what it held is gone."""
         if self._process is not None:

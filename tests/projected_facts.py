@@ -8,8 +8,9 @@ from schema.zoom.envelope import read_envelope
 from schema.zoom.payloads import read_payload, to_milliseconds
 from tests.signed_requests import encode
 from tests.stories import Json
+from workers.core.event import Event
 from workers.core.merge import Fact
-from workers.core.projection import PROJECTIONS, Event
+from workers.core.projection import PROJECTIONS
 
 ARRIVED_AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
 

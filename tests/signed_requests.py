@@ -42,6 +42,7 @@ def signed_headers(body: bytes, *, secret: str = SECRET, timestamp: int | None =
     return {
         "content-type": JSON_TYPE,
         "x-zm-trackingid": "v=2.0;clid=aw1;rid=WEB_test",
+        "x-zm-request-id": "6009d653_d487_445d_8406_42b654974899",
         **sign(secret, int(time.time()) if timestamp is None else timestamp, body),
     }
 

@@ -141,6 +141,11 @@ def test_only_the_queue_knows_redis_and_rq_and_only_the_store_knows_drivers() ->
             assert allowed is None or module_of(path) in allowed, f"{module_of(path)} imports {imported}"
 
 
+def test_pages_find_the_parts_of_the_process_in_one_place() -> None:
+    found = {module_of(path) for path in sources(*OURS, "tests") if ".extensions[" in path.read_text()}
+    assert found == {"webhook.parts", "tests.test_architecture"}
+
+
 def test_only_the_dialect_knows_which_database_it_is() -> None:
     names = re.compile(r"""is_postgres|dialect\.name|get_backend_name|["'](?:postgresql|sqlite)["']""")
     for path in sources(*OURS):

@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from schema.store.database import Database, is_infrastructure_failure
+from schema.store.database import Database
+from schema.store.failures import is_infrastructure_failure
 from schema.store.inbox import Arrival, keep
 from schema.zoom.envelope import Envelope
 
@@ -41,6 +42,7 @@ class Delivery(NamedTuple):
     envelope: Envelope
     received_at: datetime
     tracking_id: str | None = None
+    request_id: str | None = None
 
 
 class PendingCommit:

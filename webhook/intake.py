@@ -31,8 +31,9 @@ from webhook.signature import Refusal, SignatureRefused, encrypt_token, verify
 
 WEBHOOK_PATH = "/webhook"
 BODY_BYTES_MAX = 1024 * 1024
-TRACKING_ID_CHARACTERS_MAX = 128
+DELIVERY_ID_CHARACTERS_MAX = 128
 FINGERPRINT_DIGITS = 12
+TELL_SECONDS = 60.0  # between two log lines about a secret that is not set
 URL_VALIDATION = "endpoint.url_validation"
 
 ACCEPTED = Counter("joinlog_deliveries_accepted", "Signed deliveries answered 204")
@@ -86,11 +87,21 @@ _REFUSALS: Mapping[str, tuple[HTTPStatus, str]] = {
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         f"The body may have {BODY_BYTES_MAX} bytes at most.",
     ),
-    BodyFault.TOO_SLOW: (HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time."),
-    BodyFault.INCOMPLETE: (HTTPStatus.BAD_REQUEST, "The body ended early."),
+    BodyFault.TOO_SLOW: (HTTPStatus.SERVICE_UNAVAILABLE, "The body did not arrive in time; send it again."),
+    BodyFault.INCOMPLETE: (HTTPStatus.SERVICE_UNAVAILABLE, "The body ended early; send it again."),
     BodyFault.NO_ROOM: (HTTPStatus.SERVICE_UNAVAILABLE, "Too many large bodies at once; send it again."),
     **{refusal: (HTTPStatus.UNAUTHORIZED, f"Not signed by Zoom: {refusal}.") for refusal in Refusal},
+    Refusal.UNKNOWN_SECRET: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Signed with a secret that is not set here; send it again.",
+    ),
 }
+"""What is answered to each refusal.
+
+Zoom tries again after a 5xx only: 4xx is for what cannot be genuine. A well-formed, fresh signature of a secret that is
+not set may be genuine, after the secret was rotated; 503 leaves 85 minutes to set the new one.
+https://developers.zoom.us/docs/api/webhooks/ ("Unsuccessful delivery")
+"""
 
 
 class Endpoint:
@@ -110,6 +121,7 @@ class Endpoint:
         self._committer = committer
         self._note_validation = note_validation
         self._now = now
+        self._told_at = float("-inf")
 
     def receive(self, method: str, headers: Headers, body: bytes | BodyFault) -> Answer | Delivery | Validation:
         """What becomes of a request: an event to keep, or an answer where there is none. Never raises."""
@@ -120,6 +132,8 @@ class Endpoint:
         try:
             return self.verify_delivery(headers, body)
         except SignatureRefused as refused:
+            if refused.reason is Refusal.UNKNOWN_SECRET:
+                self._tell_unknown_secret()
             return _refuse(refused.reason)
 
     def verify_delivery(self, headers: Headers, body: bytes) -> Delivery | Validation:
@@ -137,8 +151,12 @@ class Endpoint:
         received_at = datetime.fromtimestamp(now_seconds, UTC)
         if envelope.event_type == URL_VALIDATION:
             return Validation(answer_validation(secret, envelope.plain_token), fingerprint(secret), received_at)
-        tracking_id = headers.get("x-zm-trackingid")
-        return Delivery(envelope, received_at, _printable(tracking_id) if tracking_id else None)
+        return Delivery(
+            envelope,
+            received_at,
+            _printable(headers.get("x-zm-trackingid")),
+            _printable(headers.get("x-zm-request-id")),
+        )
 
     def answer(self, method: str, headers: Headers, body: bytes | BodyFault) -> Answer:
         """Answer a request, and return when its event is committed."""
@@ -169,6 +187,15 @@ class Endpoint:
     def close(self) -> None:
         """Commit what waits, and take no more."""
         self._committer.close()
+
+    def _tell_unknown_secret(self) -> None:
+        """A line in the log, seldom: forged deliveries may come by the thousand."""
+        now_seconds = self._now()
+        if now_seconds - self._told_at >= TELL_SECONDS:
+            self._told_at = now_seconds
+            log.warning(
+                "unknown_secret", answered=503, remedy="set ZOOM_WEBHOOK_SECRET_TOKEN to the app's Secret Token"
+            )
 
     def _note(self, validation: Validation) -> Answer:
         VALIDATED.inc()
@@ -241,5 +268,8 @@ def _as_bytes(header: str | None) -> bytes | None:
     return header.encode("utf-8", "replace") if isinstance(header, str) else None
 
 
-def _printable(text: str) -> str:
-    return "".join(character if 31 < ord(character) < 127 else "?" for character in text[:TRACKING_ID_CHARACTERS_MAX])
+def _printable(text: str | None) -> str | None:
+    """A header that names a delivery, fit for a log; None when there is none."""
+    if not text:
+        return None
+    return "".join(character if 31 < ord(character) < 127 else "?" for character in text[:DELIVERY_ID_CHARACTERS_MAX])

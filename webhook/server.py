@@ -20,7 +20,7 @@ SMALL_BYTES_MAX = 64 * 1024  # bodies up to here are not counted: all connection
 HELD_BYTES_MAX = 256 * 1024 * 1024  # of larger bodies that are not complete
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 _NOT_ASCII = "\N{REPLACEMENT CHARACTER}"
-_CLOSE = ("Connection", "close")  # the rest of the body is not read, and must not be taken for the next request
+_CLOSE = ("Connection", "close")  # the rest of the body is not read; granian ends the connection, and this says so
 
 
 class RsgiApplication:

@@ -30,7 +30,7 @@ class Refusal(StrEnum):
     MALFORMED_TIMESTAMP = "malformed_timestamp"
     STALE_TIMESTAMP = "stale_timestamp"
     FUTURE_TIMESTAMP = "future_timestamp"
-    MISMATCH = "mismatch"
+    UNKNOWN_SECRET = "unknown_secret"  # noqa: S105 - a reason, not a secret
     UNSAFE_PLAIN_TOKEN = "unsafe_plain_token"  # noqa: S105 - a reason, not a secret
 
 
@@ -79,7 +79,7 @@ def verify(
         if hmac.compare_digest(sign(secret, timestamp, body), signature):
             verified = secret
     if verified is None:
-        raise SignatureRefused(Refusal.MISMATCH)
+        raise SignatureRefused(Refusal.UNKNOWN_SECRET)
     return verified
 
 

@@ -22,8 +22,9 @@ from schema.store.load import load
 from schema.store.save import save
 from schema.zoom.payloads import read_payload, to_milliseconds
 from workers.core.decide import decide, lookups
+from workers.core.event import Event
 from workers.core.merge import NEVER_KNOWN, Fact
-from workers.core.projection import PROJECTIONS, Event
+from workers.core.projection import PROJECTIONS
 
 Settle = Callable[[Dialect, datetime], Sequence[Statement]]
 """What settles the events of a batch, given when it was decided: part of the round trip that saves it."""
@@ -38,24 +39,24 @@ def read_event(claimed: Claimed) -> Event:
     return Event(claimed.account_id, claimed.event_type, claimed.idempotency_key, claimed.id, at, at_ms, payload)
 
 
-def project(events: Iterable[Event]) -> list[Fact]:
-    """The facts of these events. Raises PayloadError when one of them lacks what its type promises."""
-    return [fact for event in events for fact in PROJECTIONS[event.event_type](event)]
+def project(claimed: Claimed) -> list[Fact]:
+    """The facts of an event. Raises PayloadError when it lacks what its type promises, or is beyond a limit."""
+    event = read_event(claimed)
+    return list(PROJECTIONS[event.event_type](event))
 
 
-def apply_events(
+def apply_facts(
     connection: Connection,
-    events: Sequence[Event],
+    facts: Sequence[Fact],
     clock: Callable[[], datetime],
     settle: Settle = lambda _dialect, _now: (),
     staff_domains: Collection[str] = (),
 ) -> list[RowChange]:
-    """Bring these events into the tables; the caller's transaction makes it one with settling them.
+    """Bring the facts of events into the tables; the caller's transaction makes it one with settling them.
 
     The time is read once the meetings are held, so that of two workers the one that writes last also writes the later
     time. Returns every row that changed.
     """
-    facts = project(events)
     dialect = dialect_of(connection)
     known = load(
         connection,

@@ -2,7 +2,8 @@
 
 1. Claim a batch of pending events, oldest first; other workers pass it by.
 2. Apply it to the tables and settle it, and commit both at once: kill -9 anywhere loses and doubles nothing.
-3. A batch that fails because of its data is halved until the event that fails is alone: that one is dead.
+3. An event whose own projection fails is dead, with the batch. A batch that fails otherwise because of its data is
+   halved until the event that fails is alone: that one is dead.
 4. A failure of the database leaves everything pending, and is tried again after a growing pause.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
@@ -28,16 +30,20 @@ from tenacity import (
 )
 
 from schema.states import EventState
-from schema.store.database import Database, is_infrastructure_failure
+from schema.store.database import Database
 from schema.store.dialect import Dialect, Statement
+from schema.store.failures import describe, is_infrastructure_failure
 from schema.store.inbox import Claimed, claim, claim_again, settling
 from schema.zoom.envelope import SHORT_TEXT_CHARACTERS_MAX
-from workers.apply import apply_events, read_event
+from schema.zoom.payloads import PayloadError
+from workers.apply import apply_facts, project
 from workers.core.ignored import IGNORED
+from workers.core.merge import Fact
 from workers.core.projection import PROJECTIONS
 from workers.metrics import RETRIES, count_batch
 
 BATCH_EVENTS_MAX = 1000
+FACTS_MAX = 20_000  # of one transaction: what is beyond stays pending for the next
 RETRY_FIRST_SECONDS = 0.2
 RETRY_SECONDS_MAX = 10.0
 RETRY_FOR_SECONDS = 300.0  # then the job gives up; the events stay pending, and the clock rings again
@@ -63,6 +69,50 @@ class Settled(NamedTuple):
     def plus(self, other: Settled) -> Settled:
         """Both together."""
         return Settled(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+@dataclass
+class Batch:
+    """Claimed events by what becomes of them, and the facts of those that are projected."""
+
+    facts: list[Fact] = field(default_factory=list)
+    handled: list[Claimed] = field(default_factory=list)
+    ignored: list[Claimed] = field(default_factory=list)
+    unhandled: list[Claimed] = field(default_factory=list)
+    dead: dict[str, list[Claimed]] = field(default_factory=dict)
+
+    def settled(self) -> list[tuple[EventState, list[Claimed]]]:
+        """The events that do not fail, by their next state."""
+        return [
+            (EventState.DONE, self.handled),
+            (EventState.IGNORED, self.ignored),
+            (EventState.UNHANDLED, self.unhandled),
+        ]
+
+    def counts(self) -> Settled:
+        """How many of each."""
+        dead = sum(len(events) for events in self.dead.values())
+        return Settled(len(self.handled), len(self.ignored), len(self.unhandled), dead)
+
+
+def read_batch(claimed: Sequence[Claimed]) -> Batch:
+    """Project claimed events, until there are FACTS_MAX facts; one whose own projection fails is dead."""
+    batch = Batch()
+    for event in claimed:
+        if len(batch.facts) >= FACTS_MAX:
+            break
+        if event.event_type in IGNORED:
+            batch.ignored.append(event)
+        elif event.event_type not in PROJECTIONS:
+            batch.unhandled.append(event)
+        else:
+            try:
+                batch.facts += project(event)
+                batch.handled.append(event)
+            except PayloadError as error:
+                reason = f"PayloadError: {error}"[:SHORT_TEXT_CHARACTERS_MAX]
+                batch.dead.setdefault(reason, []).append(event)
+    return batch
 
 
 class Drain:
@@ -120,23 +170,25 @@ class Drain:
         return self._isolate(claimed, failure)
 
     def _apply(self, connection: Connection, claimed: Sequence[Claimed]) -> Settled:
-        """Bring claimed events into the tables and settle them."""
-        handled = [event for event in claimed if event.event_type in PROJECTIONS]
-        ignored = [event for event in claimed if event.event_type in IGNORED]
-        unhandled = [e for e in claimed if e.event_type not in PROJECTIONS and e.event_type not in IGNORED]
-        states = ((handled, EventState.DONE), (ignored, EventState.IGNORED), (unhandled, EventState.UNHANDLED))
+        """Bring claimed events into the tables and settle them; what is beyond FACTS_MAX stays pending."""
+        batch = read_batch(claimed)
 
         def settle(dialect: Dialect, now: datetime) -> list[Statement]:
-            return [settling(dialect, _keys(events), state, now) for events, state in states if events]
+            settled = [settling(dialect, _keys(events), state, now) for state, events in batch.settled() if events]
+            return settled + [
+                settling(dialect, _keys(events), EventState.DEAD, now, reason) for reason, events in batch.dead.items()
+            ]
 
-        if handled:
-            events = [read_event(event) for event in handled]
-            changes = apply_events(connection, events, self._now, settle, self._staff_domains)
+        if batch.facts:
+            changes = apply_facts(connection, batch.facts, self._now, settle, self._staff_domains)
             self._database.changes.hand_over(connection, changes)
         elif claimed:
             dialect = self._database.dialect
             dialect.run_all(connection, settle(dialect, self._now()))
-        return Settled(len(handled), len(ignored), len(unhandled))
+        for events in batch.dead.values():
+            for event in events:
+                log.warning("event_dead", id=event.id, event_type=event.event_type, error=PayloadError.__name__)
+        return batch.counts()
 
     def _isolate(self, claimed: Sequence[Claimed], failure: Exception) -> Settled:
         """Try a batch that failed in halves, so that only the event that fails alone is dead."""
@@ -150,7 +202,7 @@ class Drain:
 
     def _mark_dead(self, claimed: Claimed, failure: Exception) -> Settled:
         """Give an event its last state in a transaction of its own, which the failure cannot roll back."""
-        text = f"{type(failure).__name__}: {failure}".splitlines()[0][:SHORT_TEXT_CHARACTERS_MAX]
+        text = describe(failure)[:SHORT_TEXT_CHARACTERS_MAX]
         with self._database.write() as connection:
             dialect = self._database.dialect
             dialect.run_all(connection, [settling(dialect, _keys([claimed]), EventState.DEAD, self._now(), text)])

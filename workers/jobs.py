@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from types import FrameType
 
 import structlog
 from prometheus_client import Counter
@@ -27,20 +28,20 @@ REDIS_FAILURES = Counter("joinlog_worker_redis_failures", "Times a worker found 
 
 log = structlog.get_logger()
 
-_drain: Callable[[], int] | None = None
+_ring: Callable[[], None] | None = None
 
 
-def prepare(drain_inbox: Callable[[], int]) -> None:
-    """Give this worker process its drain, with the database connection made after any fork."""
-    global _drain
-    _drain = drain_inbox
+def prepare(ring: Callable[[], None]) -> None:
+    """Give this worker process what rouses its drain."""
+    global _ring
+    _ring = ring
 
 
-def drain() -> int:
-    """Empty the inbox; returns how many events were settled."""
-    if _drain is None:
+def drain() -> None:
+    """Have the inbox emptied, by the thread whose work that is: nothing is drained where RQ handles signals."""
+    if _ring is None:
         raise RuntimeError("workers.jobs.prepare has not been called: start workers with `joinlog worker`")
-    return _drain()
+    _ring()
 
 
 class DrainWorker(SimpleWorker):
@@ -67,10 +68,11 @@ class DrainWorker(SimpleWorker):
     def check_for_suspension(self, burst: bool) -> None:
         """Work on: whoever can write to Redis could suspend every worker."""
 
-    def handle_warm_shutdown_request(self) -> None:
-        """Let a drain in progress end after the batch it is in."""
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """End at once: RQ would tell Redis first, and wait for it, and raise what it answers."""
         self.stopping.set()
         log.info("worker_stopping")
+        raise StopRequested
 
 
 class OutageFilter(logging.Filter):

@@ -21,6 +21,7 @@ from schema.settings import Settings
 from schema.store.database import Database
 from workers import jobs
 from workers.drain import Drain
+from workers.drain_loop import DrainLoop
 from workers.metrics import Publisher
 from workers.queue import require_redis
 
@@ -43,20 +44,18 @@ def run_worker(settings: Settings) -> None:
         stopping=stopping,
         staff_domains=settings.staff_domain_names,
     )
-    jobs.prepare(drain.drain_all)
+    loop = DrainLoop(drain, stopping)
+    jobs.prepare(loop.ring)
     log.info("worker_started", database=database.shown_url)
     await_migrations(database, stopping)
     metrics = Publisher(database, "worker")
     metrics.start()
+    loop.start()
     while not stopping.is_set():
-        try:
-            drain.drain_all()
-        except (SQLAlchemyError, OSError) as error:
-            log.error("drain_given_up", error=type(error).__name__)
-        if not stopping.is_set():
-            rings.run()
-            stop_on_signals(stopping)  # RQ has put handlers of its own there
-            stopping.wait(jobs.PAUSE_SECONDS)
+        rings.run()
+        stop_on_signals(stopping)  # RQ has put handlers of its own there
+        stopping.wait(jobs.PAUSE_SECONDS)
+    loop.stop()
     metrics.stop()
     database.close()
     log.info("worker_stopped")

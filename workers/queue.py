@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,9 +19,10 @@ from itsdangerous import BadSignature, Signer
 from prometheus_client import Counter
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from rq import Queue
+from rq.exceptions import NoSuchJobError
 from rq.job import Job
 
 from schema.settings import ConfigurationError, Settings
@@ -32,6 +34,8 @@ OUTAGE_PAUSE_SECONDS = 2.0  # between two attempts while Redis does not answer
 RESULT_SECONDS = 60  # how long RQ remembers a drain that is over
 FAILURE_SECONDS = 3600
 HEARTBEAT_KEY = "joinlog:clock"
+WAITING_MAX = 100  # jobs that may wait: nobody rings where one does, so that more are not ours
+JOB_FIELD_BYTES_MAX = 4096  # of one field of a job, as it is read and as it is unpacked; ours have some 150
 
 RINGS = Counter("joinlog_doorbell_rings", "Drains enqueued")
 RING_FAILURES = Counter("joinlog_doorbell_failures", "Attempts to ring while Redis did not answer")
@@ -89,17 +93,33 @@ class SignedJson:
         return json.loads(self._signer.unsign(data))
 
 
+TRUSTED_FIELDS = ("data", "origin", "status")  # of a job's hash
+
+
 class DrainJob(Job):
     """A job that can only ever be a drain, whatever its hash in Redis says.
 
     RQ keeps callbacks, webhooks, dependencies and repetitions outside the signed part, by name, and would import and
-    call them: none of them is read here.
+    call them: none of them is read here. And nothing is read before it is known how long it is.
     """
+
+    def refresh(self) -> None:
+        """Read the fields that a drain has. Raises NoSuchJobError for a job that is not there, or holds too much."""
+        with self.connection.pipeline() as pipeline:
+            for name in TRUSTED_FIELDS:
+                pipeline.hstrlen(self.key, name)
+            lengths = pipeline.execute()
+        if not lengths[0] or max(lengths) > JOB_FIELD_BYTES_MAX:
+            raise NoSuchJobError("no such job, or one that is too large")
+        found = zip(TRUSTED_FIELDS, self.connection.hmget(self.key, TRUSTED_FIELDS), strict=True)
+        self.restore({name: value for name, value in found if value is not None})
 
     def restore(self, raw_data: Any) -> Any:
         """Read the job as RQ does, without the fields that could make a worker run something else."""
-        trusted = {b"data", b"origin", b"status"}
-        kept = {name: value for name, value in raw_data.items() if _as_bytes(name) in trusted}
+        trusted = {name.encode() for name in TRUSTED_FIELDS}
+        kept = {_as_bytes(name): value for name, value in raw_data.items() if _as_bytes(name) in trusted}
+        if b"data" in kept:
+            kept[b"data"] = _unpacked(kept[b"data"])
         super().restore(kept)
         self.timeout, self.result_ttl, self.failure_ttl = -1, RESULT_SECONDS, FAILURE_SECONDS
 
@@ -122,10 +142,18 @@ def ring(queue: Queue) -> bool:
     """Enqueue a drain, unless one is waiting already; returns whether it did. Raises QueueAway.
 
     A waiting drain starts after this moment and so sees what was committed before it. A drain that has started may
-    have found the inbox empty already: then another one is enqueued.
+    have found the inbox empty already: then another one is enqueued. What is no queue, or too long to be ours, is
+    removed first.
     """
     with _expecting_answers():
-        if queue.count:
+        try:
+            waiting = queue.count
+        except ResponseError:  # the key holds something else
+            waiting = WAITING_MAX + 1
+        if waiting > WAITING_MAX:
+            log.warning("queue_emptied", waiting=waiting)
+            queue.connection.unlink(queue.key)
+        elif waiting:
             return False
         queue.enqueue(DRAIN_JOB, job_timeout=-1, result_ttl=RESULT_SECONDS, failure_ttl=FAILURE_SECONDS)
     RINGS.inc()
@@ -224,6 +252,18 @@ class Doorbell:
         if not self.is_answered:
             log.info("doorbell_back")
         self.is_answered = True
+
+
+def _unpacked(data: bytes) -> bytes:
+    """A job's data as it was before RQ compressed it, or as it is. Raises BadSignature when it grows too large."""
+    unpacking = zlib.decompressobj()
+    try:
+        unpacked = unpacking.decompress(data, JOB_FIELD_BYTES_MAX)
+    except zlib.error:
+        return data
+    if not unpacking.eof:
+        raise BadSignature("a job that is too large, or cut off")
+    return unpacked
 
 
 def _as_bytes(name: Any) -> bytes:

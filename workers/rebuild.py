@@ -26,7 +26,7 @@ from schema.store.shadow import (
     swap,
     take_over_links,
 )
-from workers.apply import apply_events, read_event
+from workers.apply import apply_facts, project
 from workers.core.projection import PROJECTIONS
 
 BATCH_EVENTS = 2000
@@ -109,6 +109,6 @@ def _batches(connection: Connection, since: datetime) -> list[list[Claimed]]:
 def _apply(
     connection: Connection, batch: Sequence[Claimed], now: Callable[[], datetime], staff_domains: Collection[str]
 ) -> None:
-    events = [read_event(claimed) for claimed in batch if claimed.event_type in PROJECTIONS]
-    if events:
-        apply_events(connection, events, now, staff_domains=staff_domains)
+    facts = [fact for claimed in batch if claimed.event_type in PROJECTIONS for fact in project(claimed)]
+    if facts:
+        apply_facts(connection, facts, now, staff_domains=staff_domains)

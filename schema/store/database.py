@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from schema.settings import without_password
 from schema.store.changes import Changes
@@ -75,24 +73,3 @@ class Database:
         """Give every connection back to the database server."""
         self._writing.dispose()
         self._reading.dispose()
-
-
-def is_infrastructure_failure(error: BaseException) -> bool:
-    """Tell a failure of the database itself, worth trying again, from one of the data, which will fail again."""
-    if not isinstance(error, DBAPIError):
-        return isinstance(error, (OSError, PoolTimeoutError))
-    if error.connection_invalidated or isinstance(error, InterfaceError):
-        return True
-    if _lacks_what_a_migration_brings(error):
-        return True
-    if not isinstance(error, OperationalError):
-        return False
-    code = getattr(error.orig, "sqlite_errorname", "")
-    return not code.startswith(("SQLITE_CORRUPT", "SQLITE_TOOBIG", "SQLITE_ERROR"))
-
-
-def _lacks_what_a_migration_brings(error: DBAPIError) -> bool:
-    """A worker of this version that meets tables of another one has to wait, not to bury every event."""
-    missing = ("no such table", "no such column", "has no column named")
-    undefined = ("42P01", "42703")  # undefined_table, undefined_column
-    return getattr(error.orig, "sqlstate", None) in undefined or any(text in str(error.orig) for text in missing)

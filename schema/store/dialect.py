@@ -173,6 +173,10 @@ class Dialect(ABC):
         """A moment cut to its second."""
 
     @abstractmethod
+    def bytes_of(self, column: str) -> str:
+        """How many bytes a text has, told without reading it where the database can."""
+
+    @abstractmethod
     def commit_marker(self) -> str:
         """A query whose answer differs after every commit of anybody."""
 
@@ -315,6 +319,9 @@ class Sqlite(Dialect):
     def second_of(self, column: str) -> str:
         return f"substr({column}, 1, 19) || 'Z'"
 
+    def bytes_of(self, column: str) -> str:
+        return f"length(CAST({column} AS BLOB))"
+
     def commit_marker(self) -> str:
         return "PRAGMA data_version"  # counts commits of others, for one connection
 
@@ -439,6 +446,9 @@ class Postgres(Dialect):
 
     def second_of(self, column: str) -> str:
         return f"date_trunc('second', {column})"
+
+    def bytes_of(self, column: str) -> str:
+        return f"octet_length({column})"
 
     def commit_marker(self) -> str:
         return "SELECT pg_current_snapshot()"  # names the transactions in progress and the next to come

@@ -43,6 +43,7 @@ def open_postgres(url: URL, durable: bool, statement_seconds: float | None) -> E
         connect_args=connect_args,
         pool_pre_ping=False,
         pool_size=POOL_CONNECTIONS,
+        hide_parameters=True,
     )
     if statement_seconds is not None:
         bound_answers(engine, statement_seconds)
@@ -51,7 +52,9 @@ def open_postgres(url: URL, durable: bool, statement_seconds: float | None) -> E
 
 def open_sqlite(url: URL, durable: bool, *, read_only: bool) -> Engine:
     """An engine for a SQLite file: writers begin by taking the write lock, readers cannot write."""
-    engine = create_engine(url, connect_args={"timeout": 0.0, "check_same_thread": False}, pool_size=POOL_CONNECTIONS)
+    engine = create_engine(
+        url, connect_args={"timeout": 0.0, "check_same_thread": False}, pool_size=POOL_CONNECTIONS, hide_parameters=True
+    )
     make_private(engine)
 
     @event.listens_for(engine, "connect")

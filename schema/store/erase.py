@@ -94,7 +94,10 @@ def write_bodies(connection: Connection, bodies: Sequence[KeptBody], now: dateti
     if not bodies:
         return
     dialect = dialect_of(connection)
-    query = "UPDATE inbox_event SET body = ?, tracking_id = NULL, updated_at = ? WHERE account_id = ? AND id = ?"
+    query = (
+        "UPDATE inbox_event SET body = ?, tracking_id = NULL, request_id = NULL, updated_at = ? "
+        "WHERE account_id = ? AND id = ?"
+    )
     moment = dialect.parameter(now)
     values = [(kept.body, moment, kept.account_id, kept.id) for kept in bodies]
     dialect.run_all(connection, [Statement(query, values, is_repeated=True)])
@@ -121,13 +124,14 @@ def remove_old_bodies(connection: Connection, before: datetime, now: datetime) -
 def read_departed(connection: Connection, before: datetime) -> list[str]:
     """Accounts that removed the app before a moment, were not heard of since, and were not erased since.
 
-    Joinlog's own events (an operator's word) are not a sign of the account.
+    Joinlog's own events, and what Zoom's API answered when Joinlog asked, are not a sign of the account.
     """
     query = (
         "SELECT d.account_id FROM account_departure d WHERE d.deauthorized_at < ? "
         "AND (d.erased_at IS NULL OR d.erased_at < d.deauthorized_at) "
         "AND NOT EXISTS (SELECT 1 FROM inbox_event e WHERE e.account_id = d.account_id "
         "AND e.event_ts > d.deauthorized_at AND substr(e.event_type, 1, 8) <> 'joinlog.' "
+        "AND substr(e.event_type, 1, 5) <> 'zoom.' "
         "AND e.event_type <> 'app_deauthorized')"
     )
     return [row[0] for row in run(connection, query, (before,))]

@@ -26,7 +26,9 @@ class Arrival(NamedTuple):
     id: int  # microseconds since 1970, unique
     envelope: Envelope
     received_at: datetime
-    tracking_id: str | None
+    tracking_id: str | None = None
+    request_id: str | None = None
+    source: str = "webhook"
 
 
 class Claimed(NamedTuple):
@@ -44,7 +46,8 @@ class Claimed(NamedTuple):
 _TABLE = "inbox_event"
 _KEEP_NAMES = (
     "account_id", "id", "idempotency_key", "event_type", "event_ts", "meeting_id", "uuid", "received_at",
-    "last_delivered_at", "processed_at", "deliveries", "tracking_id", "state", "error", "body", "updated_at",
+    "last_delivered_at", "processed_at", "deliveries", "tracking_id", "request_id", "source", "state", "error", "body",
+    "updated_at",
 )  # fmt: skip
 _REPEAT = (
     "ON CONFLICT (account_id, idempotency_key) DO UPDATE SET "
@@ -59,11 +62,16 @@ def keep(database: Database, arrivals: Sequence[Arrival]) -> None:
     Raises sqlalchemy.exc.DBAPIError when they could not be committed; none of them is kept then. An id that is taken
     raises IntegrityError: come back with other ids.
     """
-    dialect, kinds = database.dialect, kinds_of(_TABLE)
+    with database.write_one() as connection:
+        database.dialect.run_all(connection, [keeping(database.dialect, arrivals)])
+
+
+def keeping(dialect: Dialect, arrivals: Sequence[Arrival]) -> Statement:
+    """The statement that keeps arrivals, for a transaction of the caller's."""
+    kinds = kinds_of(_TABLE)
     columns = {name: kinds[name] for name in _KEEP_NAMES}
     rows = _without_repeats([_kept_row(arrival) for arrival in arrivals])
-    with database.write_one() as connection:
-        dialect.run_all(connection, [dialect.upsert(_TABLE, columns, _REPEAT.format(greatest=dialect.greatest), rows)])
+    return dialect.upsert(_TABLE, columns, _REPEAT.format(greatest=dialect.greatest), rows)
 
 
 def keep_own_event(database: Database, body: bytes) -> None:
@@ -74,7 +82,7 @@ def keep_own_event(database: Database, body: bytes) -> None:
     envelope = read_envelope(body)
     for attempt in range(1, ID_ATTEMPTS_MAX + 1):
         try:
-            keep(database, [Arrival(time.time_ns() // 1000, envelope, datetime.now(UTC), None)])
+            keep(database, [Arrival(time.time_ns() // 1000, envelope, datetime.now(UTC), source="joinlog")])
             return
         except IntegrityError:  # another process accepted an event in the same microsecond
             if attempt == ID_ATTEMPTS_MAX:
@@ -87,8 +95,9 @@ def _kept_row(arrival: Arrival) -> tuple[Any, ...]:
     return (
         envelope.account_id, arrival.id, envelope.idempotency_key, envelope.event_type, envelope.event_ts,
         envelope.meeting_id, envelope.uuid, received_at, received_at, received_at if is_dead else None, 1,
-        arrival.tracking_id, EventState.DEAD.value if is_dead else EventState.PENDING.value, envelope.error,
-        envelope.body, received_at,
+        arrival.tracking_id, arrival.request_id, arrival.source,
+        EventState.DEAD.value if is_dead else EventState.PENDING.value,
+        envelope.error, envelope.body, received_at,
     )  # fmt: skip
 
 
@@ -110,15 +119,47 @@ def _without_repeats(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 CLAIMED = ("account_id", "id", "idempotency_key", "event_type", "event_ts", "received_at", "body")
+CLAIMED_BYTES_MAX = 4 * 1024 * 1024  # of bodies that one batch holds, or one body
+_SMALL_BYTES = 4096  # bodies up to here come with the claim; a larger one is read once it is known to fit
 
 
 def claim(connection: Connection, limit: int) -> list[Claimed]:
-    """Take up to `limit` pending events, oldest first, that no other worker holds, until this transaction ends."""
+    """Take pending events, oldest first, that no other worker holds, until this transaction ends.
+
+    Up to `limit` of them, and up to CLAIMED_BYTES_MAX of bodies; one event at least.
+    """
     dialect = dialect_of(connection)
+    names = ", ".join(CLAIMED[:-1])
+    small = f"CASE WHEN {dialect.bytes_of('body')} <= {_SMALL_BYTES} THEN body END"
     query = (
-        f"SELECT {', '.join(CLAIMED)} FROM inbox_event WHERE state = 'pending' ORDER BY id LIMIT ? {dialect.claim_lock}"
+        f"SELECT {names}, {small}, {dialect.bytes_of('body')} FROM inbox_event WHERE state = 'pending' "
+        f"ORDER BY id LIMIT ? {dialect.claim_lock}"
     )
-    return claimed_from(dialect.run(connection, query, (limit,)))
+    text, values = dialect.for_driver(query, (limit,))
+    held = 0
+    rows: list[Any] = []
+    found = connection.exec_driver_sql(text, values)
+    for row in found:
+        held += row[-1] or 0
+        if rows and held > CLAIMED_BYTES_MAX:
+            break
+        rows.append(row)
+    found.close()
+    claimed = claimed_from(row[:-1] for row in rows)
+    large = {(row[0], row[1]) for row in rows if row[-2] is None and row[-1] is not None}
+    return _with_bodies(connection, claimed, large) if large else claimed
+
+
+def _with_bodies(connection: Connection, claimed: Sequence[Claimed], large: set[InboxKey]) -> list[Claimed]:
+    """These events with the bodies that did not come with the claim."""
+    dialect, kinds = dialect_of(connection), key_kinds(_TABLE)
+    query = dialect.select_by("t.account_id, t.id, t.body", _TABLE, kinds)
+    found = dialect.run(connection, query, (dialect.pack_keys(kinds, sorted(large)),))
+    bodies = {(account_id, id_): body for account_id, id_, body in found}
+    return [
+        event._replace(body=bodies[event.account_id, event.id]) if (event.account_id, event.id) in bodies else event
+        for event in claimed
+    ]
 
 
 def claim_again(connection: Connection, keys: Sequence[InboxKey]) -> list[Claimed]:

@@ -38,6 +38,7 @@ class InboxLine(NamedTuple):
     processed_at: datetime | None
     deliveries: int
     tracking_id: str | None
+    request_id: str | None
     error: str | None
 
 

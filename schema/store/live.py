@@ -47,9 +47,11 @@ def read_running(connection: Connection, meetings: Sequence[int], limit: int) ->
     ]
 
 
-def count_running(connection: Connection) -> int:
-    """How many instances have not ended."""
-    return int(run(connection, "SELECT count(*) FROM instance WHERE ended_at IS NULL AND started_at IS NOT NULL")[0][0])
+def count_running(connection: Connection, meetings: Sequence[int]) -> int:
+    """How many instances have not ended, of these meetings (none given: of all)."""
+    condition = f"AND meeting_id IN ({', '.join('?' * len(meetings))})" if meetings else ""
+    query = f"SELECT count(*) FROM instance WHERE ended_at IS NULL AND started_at IS NOT NULL {condition}"
+    return int(run(connection, query, meetings)[0][0])
 
 
 def read_stays(connection: Connection, account_id: str, uuid: str) -> list[Stay]:

@@ -24,7 +24,7 @@ _VOTES = (
     "AND r.registrant_id = c.registrant_id AND r.occurrence_id <> ? AND r.status <> 'pending' AND r.since IS NOT NULL"
 )
 _BOUND = "AND t.bound_to IS NOT NULL"
-_STAYLESS = "AND t.joins IS NULL AND t.leaves IS NULL AND t.registrant_id IS NOT NULL"
+_STAYLESS = "AND t.joins IS NULL AND t.leaves IS NULL AND t.reported IS NULL AND t.registrant_id IS NOT NULL"
 _CLOSING = (
     "AND t.joined_at IS NOT NULL AND (t.left_at IS NULL OR t.left_is_inferred) AND t.meeting_id IS NOT NULL "
     "AND EXISTS (SELECT 1 FROM participant o WHERE o.account_id = t.account_id AND o.meeting_id = t.meeting_id "

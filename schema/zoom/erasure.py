@@ -38,6 +38,8 @@ IDENTIFIER_CHARACTERS_MIN = 6
 """A shorter identifier found in a text that cannot be parsed proves nothing."""
 
 PERSON_PARTS = frozenset({"registrant", "participant"})
+PERSON_LISTS = frozenset({"registrants", "participants"})
+"""Lists of such parts, in what Zoom's API answered."""
 PSEUDONYM_ENDING = "@erased.invalid"
 
 _ADDRESS = re.compile(r"[^\s<>\"';,:()\[\]]+@[^\s<>\"';,:()\[\]]*[^\s<>\"';,:()\[\].]")
@@ -153,6 +155,8 @@ class _Walk:
         if isinstance(value, dict):
             is_person = name in PERSON_PARTS and self.subject.owns(value, self.uuid)
             return self.forget(value, is_theirs=is_theirs or is_person)
+        if name in PERSON_LISTS and isinstance(value, list):
+            return [self._person(inner, is_theirs) for inner in value]
         if not is_theirs or not value:
             return self.forget(value, is_theirs=is_theirs)
         if isinstance(value, list):
@@ -160,6 +164,10 @@ class _Walk:
         if isinstance(value, str):
             return self._words(name, value)
         return value
+
+    def _person(self, value: Any, is_theirs: bool) -> Any:
+        is_person = isinstance(value, dict) and self.subject.owns(value, self.uuid)
+        return self.forget(value, is_theirs=is_theirs or is_person)
 
     def _words(self, name: str, text: str) -> str:
         """A text in a part that is theirs."""

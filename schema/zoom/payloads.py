@@ -6,6 +6,7 @@ to them is noted beside the field. Fields that are not named here are ignored.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,10 @@ from schema.zoom.envelope import decode_document
 Number = int | float | str | None  # Zoom writes numbers as numbers in some events and as text in others
 MEETING_ID_MAX = 2**63 - 1
 MINUTES_MAX = 60 * 24 * 366
+INTEGER_MAX = 2**31 - 1  # what a column of whole numbers holds
+IDENTIFIER_BYTES_MAX = 400  # Zoom's have some 30; three of them have to fit into an index row of Postgres, 2,704 bytes
+EMAIL_BYTES_MAX = 320  # RFC 3696: 64 before the @, 255 behind it
+OCCURRENCES_MAX = 2000  # dates that one event names; Zoom's series have 60 at most
 TEXT_CHARACTERS_MAX = 4000
 LEAVE_REASON_CHARACTERS_MAX = 200
 _REASON = re.compile(r"\bReason\s*:\s*(.*)\Z", re.DOTALL | re.IGNORECASE)
@@ -65,6 +70,7 @@ class RegistrantPart(_Wire, frozen=True):
     last_name: str | None = None
     status: str | None = None
     custom_questions: list[Question] | None = None
+    create_time: str | None = None  # of the API's lists
 
 
 class ParticipantPart(_Wire, frozen=True):
@@ -88,6 +94,8 @@ class ParticipantPart(_Wire, frozen=True):
     customer_key: int | str | None = None  # set by an app built on Zoom's SDK
     custom_keys: Any = None  # since 2026-11-16; its shape is not published: see read_custom_keys
     phone_number: int | str | None = None  # a number in the callout events
+    status: str | None = None  # of the API's reports: in_meeting or in_waiting_room
+    bo_mtg_id: str | None = None  # of the API's reports: a breakout room
 
 
 class ObjectPart(_Wire, frozen=True):
@@ -115,6 +123,11 @@ class ObjectPart(_Wire, frozen=True):
     by: str | None = None
     because: str | None = None
     instances: list[ObjectPart] | None = None
+    # What Zoom's API answered (`zoom.*`)
+    kind: str | None = None
+    registrants: list[RegistrantPart] | None = None
+    participants: list[ParticipantPart] | None = None
+    gone: list[str] | None = None
 
 
 class PayloadPart(_Wire, frozen=True):
@@ -138,13 +151,25 @@ _decode = msgspec.json.Decoder(BodyPart, strict=False).decode
 
 
 def read_payload(body: str) -> PayloadPart:
-    """Read a kept body. Raises PayloadError when it is not shaped like an event."""
+    """Read a kept body. Raises PayloadError when it is not shaped like an event, or is beyond a limit."""
     try:
         if _UNSTORABLE_ESCAPE.search(body):
-            return msgspec.convert(decode_document(body), BodyPart, strict=False).payload
-        return _decode(body).payload
+            payload = msgspec.convert(decode_document(body), BodyPart, strict=False).payload
+        else:
+            payload = _decode(body).payload
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise PayloadError(str(error)) from error
+    for part in (payload.object, payload.old_object):
+        if part is not None and part.occurrences:
+            _check_occurrences(part.occurrences)
+    return payload
+
+
+def _check_occurrences(occurrences: list[ScheduledOccurrence]) -> None:
+    if len(occurrences) > OCCURRENCES_MAX:
+        raise PayloadError(f"{len(occurrences)} occurrences are named; {OCCURRENCES_MAX} are allowed")
+    for occurrence in occurrences:
+        read_identifier(occurrence.occurrence_id)
 
 
 def read_moment(text: str | None) -> datetime | None:
@@ -155,7 +180,7 @@ def read_moment(text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise PayloadError(f"not a time: {text[:40]!r}") from error
+        raise PayloadError("a time that cannot be read") from error
 
 
 def read_whole_number(value: Number, most: int = MEETING_ID_MAX) -> int | None:
@@ -165,9 +190,9 @@ def read_whole_number(value: Number, most: int = MEETING_ID_MAX) -> int | None:
     try:
         number = int(value)
     except (ValueError, OverflowError) as error:
-        raise PayloadError(f"not a number: {str(value)[:40]!r}") from error
+        raise PayloadError("a number that cannot be read") from error
     if not 0 <= number <= most:
-        raise PayloadError(f"not a number from 0 to {most}: {str(value)[:40]!r}")
+        raise PayloadError(f"a number that is not from 0 to {most}")
     return number
 
 
@@ -179,23 +204,44 @@ def read_minutes(value: Number) -> int | None:
         return None
 
 
+def read_small_number(value: Number) -> int | None:
+    """Read a type or a choice; one that makes no sense is as good as none."""
+    try:
+        return read_whole_number(value, INTEGER_MAX)
+    except PayloadError:
+        return None
+
+
+def read_identifier(value: int | str | None) -> str | None:
+    """Read an identifier; an empty one is none. Raises PayloadError when it is longer than IDENTIFIER_BYTES_MAX."""
+    if value is None or value == "":
+        return None
+    text = value if isinstance(value, str) else str(value)
+    if len(text) * 4 > IDENTIFIER_BYTES_MAX and len(text.encode()) > IDENTIFIER_BYTES_MAX:
+        raise PayloadError(f"an identifier has {len(text.encode())} bytes; {IDENTIFIER_BYTES_MAX} are allowed")
+    return text
+
+
 def read_text(value: int | str | None) -> str | None:
-    """Read an identifier or a name; an empty one is none."""
+    """Read a name or a text; an empty one is none."""
     if value is None or value == "":
         return None
     return value[:TEXT_CHARACTERS_MAX] if isinstance(value, str) else str(value)
 
 
 def read_email(value: str | None) -> str | None:
-    """Read an address; addresses are compared in lower case."""
-    text = read_text(value.strip()) if value else None
-    return text.lower() if text else None
+    """Read an address; addresses are compared in lower case. Raises PayloadError when it is too long."""
+    text = value.strip().lower() if value else ""
+    if len(text) * 4 > EMAIL_BYTES_MAX and len(text.encode()) > EMAIL_BYTES_MAX:
+        raise PayloadError(f"an address has {len(text.encode())} bytes; {EMAIL_BYTES_MAX} are allowed")
+    return text or None
 
 
 def read_custom_keys(value: Any) -> str | None:
     """Read `custom_keys` as JSON text: a sorted list of [key, value]; what is not shaped like keys is none.
 
-    Zoom has not published its shape for events. In its REST API it is a list of {key, value}.
+    Zoom has not published its shape for events. In its REST API it is a list of {key, value}. What is longer than an
+    identifier may be is its SHA-256.
     """
     if isinstance(value, dict):
         pairs = list(value.items())
@@ -204,7 +250,10 @@ def read_custom_keys(value: Any) -> str | None:
     else:
         return None
     kept = sorted({(str(key), str(held)) for key, held in pairs if key and held not in (None, "")})
-    return json.dumps(kept, ensure_ascii=False)[:TEXT_CHARACTERS_MAX] if kept else None
+    text = json.dumps(kept, ensure_ascii=False)
+    if len(text.encode()) > IDENTIFIER_BYTES_MAX:  # ten keys may be longer than an index takes
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return text if kept else None
 
 
 def read_hosts(value: Any) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.stories import WEEK_MINUTES, Json, Story
+from typing import Any
+
+from tests.stories import WEEK_MINUTES, Json, Story, ms, zoom
 
 WEEKS = {"1001": 60.0, "1002": 60.0 + WEEK_MINUTES}
 FIRST, SECOND = 60.0, 60.0 + WEEK_MINUTES
@@ -10,6 +12,13 @@ w = Story()
 m = Story("meeting", 8, 91234567890)
 single = Story("webinar", 5, 95555555555)
 room = Story("meeting", 3, 96666666666)
+
+
+def _answer(what: str, minutes: float, **told: Any) -> Json:
+    """An answer of Zoom's API about the series."""
+    about = {} if what == "history_read" else {"id": w.meeting_id, "kind": "webinar"}
+    payload = {"account_id": w.account, "object": about | told}
+    return {"event": f"zoom.{what}", "event_ts": ms(minutes), "payload": payload}
 
 
 def _who(name: str) -> Json:
@@ -274,6 +283,67 @@ STORIES: dict[str, list[Json]] = {
         w.person(FIRST + 1, "joined", "1", FIRST, **_who("ann")),
         w.live(FIRST + 2, "started", "run-1==", FIRST, occurrence_id="77"),
         w.ended(FIRST + 30, FIRST),
+    ],
+    "registrations_told_by_webhooks_and_by_the_api": [
+        w.created(0, WEEKS),
+        w.registration(1, "created", "ann", {"1001": FIRST}, status="approved"),
+        _answer("meeting_read", 400, occurrences=w.dates(WEEKS, duration=60, status="available"), type=9),
+        _answer(
+            "registrants_read",
+            401,
+            occurrence_id="1001",
+            registrants=[
+                {"id": "ann", "email": "ann@example.com", "create_time": zoom(1), "status": "approved"},
+                {"id": "bob", "email": "bob@example.com", "create_time": zoom(2), "status": "denied"},
+            ],
+        ),
+        _answer("registrants_read", 402, occurrence_id="1001", gone=["ann"]),
+    ],
+    "stays_told_by_webhooks_and_by_the_report": [
+        w.person(FIRST + 1, "joined", "1", FIRST, **_who("ann")),
+        w.person(FIRST + 5, "joined", "2", FIRST),
+        w.person(FIRST + 40, "left", "3", FIRST),
+        w.ended(FIRST + 60, FIRST),
+        _answer(
+            "participants_read",
+            403,
+            uuid="run-1==",
+            start_time=zoom(FIRST),
+            participants=[
+                {"user_id": "1", "registrant_id": "ann", "join_time": zoom(FIRST + 1), "leave_time": zoom(FIRST + 21)},
+                {"user_id": "2", "join_time": zoom(FIRST + 5), "leave_time": zoom(FIRST + 30)},
+                {"user_id": "3", "join_time": zoom(FIRST + 6), "leave_time": zoom(FIRST + 40)},
+                {"user_id": "4", "join_time": zoom(FIRST + 7), "leave_time": zoom(FIRST + 9)},
+                {"user_id": "4", "join_time": zoom(FIRST + 8), "leave_time": zoom(FIRST + 10)},
+                {"user_id": "5", "join_time": zoom(FIRST), "leave_time": zoom(FIRST + 1), "status": "in_waiting_room"},
+            ],
+        ),
+    ],
+    "instances_told_by_webhooks_and_by_the_api": [
+        w.created(0, WEEKS),
+        w.started(FIRST),
+        w.ended(FIRST + 50, FIRST),
+        _answer(
+            "instances_read",
+            404,
+            instances=[
+                {"uuid": "run-1==", "start_time": zoom(FIRST), "occurrence_id": "1001"},
+                {"uuid": "stray==", "start_time": zoom(FIRST + 600)},
+            ],
+        ),
+        _answer(
+            "history_read",
+            405,
+            instances=[
+                {
+                    "uuid": "stray==",
+                    "id": w.meeting_id,
+                    "kind": "webinar",
+                    "start_time": zoom(FIRST + 600),
+                    "end_time": zoom(FIRST + 610),
+                },
+            ],
+        ),
     ],
     "account_leaves": [
         {"event": "app_deauthorized", "payload": {"account_id": w.account, "event_ts": "1772500000000"}},

@@ -57,7 +57,7 @@ class MemoryTables:
         if lookup.which is Which.BOUND:
             return row.bound_to is not None
         if lookup.which is Which.STAYLESS:
-            return row.registrant_id is not None and not row.joins and not row.leaves
+            return row.registrant_id is not None and not row.joins and not row.leaves and not row.reported
         if lookup.which is Which.REACHING:
             assert lookup.since is not None
             return row.left_at is None or row.left_at >= lookup.since

@@ -26,7 +26,9 @@ ZOOM_EVENT_TYPES = (Path(__file__).parent / "zoom_event_types.txt").read_text().
 """The names of the types Zoom publishes in the npm package @zoom/rivet, meetings/meetings.d.ts."""
 
 DELIBERATELY_UNHANDLED = {"user.tsp_created", "user.tsp_deleted", "user.tsp_updated"}  # no meeting, no person in one
-OURS = {"joinlog.link_set", "joinlog.link_cleared", "joinlog.past_instances_stated"}
+OURS = {"joinlog.link_set", "joinlog.link_cleared", "joinlog.past_instances_stated"} | {
+    f"zoom.{what}_read" for what in ("meeting", "instances", "registrants", "participants", "history")
+}
 UNDOCUMENTED = {"app_deauthorized"}  # Zoom describes it in prose only
 
 MEETING = {"webinar": 84512345678, "meeting": 91287654321}
@@ -37,6 +39,54 @@ FIRST, SECOND, THIRD = "1772726400000", "1773331200000", "1773936000000"
 REGISTRANT = "iFxeBPYun6SAiWUzBcEkX"
 NAME = "Zoë O’Neill 🎻 🚒"
 Expected = list[tuple[str, list[Row]]]
+
+
+EXPECTED_OF_ANSWERS: dict[str, Expected] = {
+    "zoom.meeting_read": [
+        ("SELECT kind, type, duration_minutes FROM meeting", [{"kind": "webinar", "type": 9, "duration_minutes": 60}]),
+        (
+            "SELECT occurrence_id, status FROM occurrence ORDER BY occurrence_id",
+            [
+                {"occurrence_id": "1648194360000", "status": "available"},
+                {"occurrence_id": "1648538280000", "status": "deleted"},
+            ],
+        ),
+    ],
+    "zoom.instances_read": [
+        (
+            "SELECT uuid, occurrence_id, link_state FROM instance ORDER BY uuid",
+            [
+                {"uuid": "/ab+c//dAAAAiAiAiiAii==", "occurrence_id": None, "link_state": "unscheduled"},
+                {"uuid": "4444AAAiAAAAAiAiAiiAii==", "occurrence_id": "1648194360000", "link_state": "confirmed"},
+            ],
+        )
+    ],
+    "zoom.registrants_read": [
+        (
+            "SELECT registrant_id, occurrence_id, status FROM registration ORDER BY registrant_id",
+            [
+                {"registrant_id": "9tboDiHUQAeOnbmudzWa5g", "occurrence_id": "1648194360000", "status": "approved"},
+                {"registrant_id": "hZ4iCXnHSpOAVzyh4VQuUA", "occurrence_id": "1648194360000", "status": "cancelled"},
+            ],
+        )
+    ],
+    "zoom.participants_read": [
+        (
+            "SELECT connection_id, registrant_id, name, left_is_inferred FROM participant",
+            [
+                {
+                    "connection_id": "27423744",
+                    "registrant_id": "9tboDiHUQAeOnbmudzWa5g",
+                    "name": "Jill Chill",
+                    "left_is_inferred": False,
+                }
+            ],
+        )
+    ],
+    "zoom.history_read": [
+        ("SELECT uuid, kind FROM instance", [{"uuid": "4444AAAiAAAAAiAiAiiAii==", "kind": "webinar"}])
+    ],
+}
 
 
 def expected_of(event_type: str) -> Expected:
@@ -71,6 +121,8 @@ def expected_of(event_type: str) -> Expected:
                 [{"source": "operator", "occurrence_id": None, "because": "wrong week"}],
             )
         ]
+    if event_type in EXPECTED_OF_ANSWERS:
+        return EXPECTED_OF_ANSWERS[event_type]
     if event_type == "joinlog.past_instances_stated":
         return [
             (

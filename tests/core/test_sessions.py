@@ -8,8 +8,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.rows import Leave
-from workers.core.sessions import SKEW_MS_MAX, Stay, pair_stays
+from schema.rows import Leave, ReportedStay
+from workers.core.sessions import REPORT_SKEW_MS_MAX, SKEW_MS_MAX, Stay, pair_stays, with_reported
 
 
 def left(at_ms: int, reason: str = "") -> Leave:
@@ -125,3 +125,28 @@ def test_stays_are_in_order_end_after_they_begin_and_have_a_name_each(joins: lis
         assert following.joined_ms is not None
         assert stay.left_ms is not None, "only the last stay can be open"
         assert stay.left_ms <= following.joined_ms + SKEW_MS_MAX
+
+
+# --- what the report adds ---------------------------------------------------------------------------------------
+
+
+def test_a_stay_known_from_both_keeps_the_webhooks_times() -> None:
+    stays = [Stay(1000, 9000, "left", False)]
+    assert with_reported(stays, [ReportedStay(2000, 11_000)]) == stays
+
+
+def test_the_report_fills_what_is_missing() -> None:
+    assert with_reported([Stay(1000, None, None, False)], [ReportedStay(2000, 9000)]) == [Stay(1000, 9000, None, False)]
+    assert with_reported([Stay(None, 9000, None, False)], [ReportedStay(2000, 9500)]) == [Stay(2000, 9000, None, False)]
+
+
+def test_a_stay_only_the_report_knows_is_added_once() -> None:
+    rows = [ReportedStay(20_000, 30_000), ReportedStay(25_000, 28_000)]
+    stays = [Stay(1000, 2000, None, False)]
+    assert with_reported(stays, rows) == [*stays, Stay(20_000, 30_000, None, False)]
+
+
+def test_moments_further_apart_than_clocks_differ_are_two_stays() -> None:
+    stays = [Stay(1000, 2000, None, False)]
+    row = ReportedStay(2000 + REPORT_SKEW_MS_MAX + 1, 60_000)
+    assert len(with_reported(stays, [row])) == 2

@@ -146,7 +146,7 @@ def test_slow_clients_hold_up_nobody_and_no_process_outlives_the_other(
         assert _answer_to(web, b"x-zm-signature: \xff\xfe\r\nx-zm-request-timestamp: 1\xe9\r\n") == b"HTTP/1.1 401"
         for client in slow[:2]:
             client.settimeout(10)
-            assert client.recv(12) == b"HTTP/1.1 408"
+            assert client.recv(12) == b"HTTP/1.1 503"
         for client in slow:
             client.close()
         (inner,) = descendants(web.process.pid)

@@ -16,12 +16,13 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
 from schema.change import Change, Operation, RowChange
-from schema.rows import KEY_COLUMNS, ROW_TYPES, STAMPED, Leave, Participant, Row, StatusEntry, key_of
+from schema.rows import KEY_COLUMNS, ROW_TYPES, STAMPED, Leave, Participant, ReportedStay, Row, StatusEntry, key_of
 from schema.settings import ConfigurationError
 from schema.store.codec import kinds_of
 from schema.store.commit_marker import CommitMarker
-from schema.store.database import Database, is_infrastructure_failure
+from schema.store.database import Database
 from schema.store.dialect import read_url, utc_moment, utc_text
+from schema.store.failures import is_infrastructure_failure
 from schema.store.load import read_rows
 from schema.store.save import save
 from schema.tables import TABLES
@@ -110,6 +111,7 @@ def sample(table: str, is_uniform: bool) -> Row:
     columns = {name: values[kinds[name]] for name in row_type.__struct_fields__}
     coded = {
         "joins": (1, 5), "leaves": (Leave(2, ""), Leave(9, "é")),
+        "reported": (ReportedStay(1, 5),),
         "history": (StatusEntry(1, "approved", ("*",)), StatusEntry(3, "denied", ("1", "2"))),
         "stamps": {name: 5 if is_uniform else place for place, name in enumerate(STAMPED.get(table, ()))},
     }  # fmt: skip
@@ -132,7 +134,7 @@ def test_a_row_of_every_table_is_read_as_it_was_written(database: Database, tabl
 
 def test_the_type_of_a_row_has_the_columns_of_its_table() -> None:
     for table, row_type in ROW_TYPES.items():
-        assert [*row_type.__struct_fields__, "updated_at"] == [column.name for column in TABLES[table].columns], table
+        assert {*row_type.__struct_fields__, "updated_at"} == {column.name for column in TABLES[table].columns}, table
         assert list(KEY_COLUMNS[table]) == [column.name for column in TABLES[table].primary_key], table
 
 

@@ -87,7 +87,7 @@ def _queries() -> dict[str, str]:
     for table in DERIVED:
         masked = {"updated_at", "seq"} if table == "join_log" else {"updated_at"}
         columns = ", ".join(column.name for column in TABLES[table].columns if column.name not in masked)
-        # when a link was decided is the diary's business, and the diary follows arrival
+        # when a link was decided is what the link history says, and it follows arrival
         where = " WHERE kind <> 'link'" if table == "join_log" else ""
         queries[table] = f"SELECT {columns} FROM {table}{where}"
     queries["link_history"] = (
@@ -172,7 +172,10 @@ def test_several_workers_at_once_leave_the_tables_one_worker_leaves(postgres_url
         keep_events(database, shuffled(events, random.Random(1), None))
         race(database, workers=3, batch_events=7)
         found = stage.tables()
-        del expected["link_history"], found["link_history"]  # test_drain.py holds the diary to the decision that stands
+        del (
+            expected["link_history"],
+            found["link_history"],
+        )  # test_drain.py holds the link history to the decision that stands
         assert difference(expected, found) == ""
     finally:
         database.close()

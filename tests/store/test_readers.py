@@ -67,7 +67,7 @@ HALF_EVENTS = {
         "SELECT count(*) FROM registration r WHERE NOT EXISTS (SELECT 1 FROM registrant x "
         "WHERE x.account_id = r.account_id AND x.meeting_id = r.meeting_id AND x.registrant_id = r.registrant_id)"
     ),
-    "an instance's link is not the one the diary ends with": (
+    "an instance's link is not the one the link history ends with": (
         "SELECT count(*) FROM instance i WHERE i.link_state IS NULL OR i.link_state <> (SELECT h.state "
         "FROM link_history h WHERE h.account_id = i.account_id AND h.uuid = i.uuid ORDER BY h.decided_at DESC LIMIT 1)"
     ),
@@ -224,7 +224,7 @@ def test_while_events_stream_in_every_look_is_answered_and_whole(reader: Reader,
         thread.start()
         return thread
 
-    keeper, drainer = guarded(keeps), guarded(drains)
+    keeping, draining_thread = guarded(keeps), guarded(drains)
     seen, now = [0], 0
     try:
         for _ in chunks:
@@ -235,9 +235,9 @@ def test_while_events_stream_in_every_look_is_answered_and_whole(reader: Reader,
     finally:
         for _ in chunks:
             is_wanted.release()  # whatever happened, the threads end
-        keeper.join()
+        keeping.join()
         finished.set()
-        drainer.join()
+        draining_thread.join()
     assert failures == []
     seen.append(reader.look())
     assert seen == sorted(seen)
@@ -295,7 +295,7 @@ def test_half_an_event_would_be_noticed(sqlite_database: Database, name: str) ->
         "a participant of an instance nobody has heard of": "DELETE FROM instance",
         "a participant without a connection": "DELETE FROM connection",
         "a registration without a registrant": "DELETE FROM registrant",
-        "an instance's link is not the one the diary ends with": "UPDATE instance SET link_state = 'x'",
+        "an instance's link is not the one the link history ends with": "UPDATE instance SET link_state = 'x'",
         "an occurrence does not have the instances it says": "DELETE FROM instance",
         "an instance ended, and somebody is still there": "UPDATE participant SET left_at = NULL",
     }

@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from schema.store.database import Database
 from schema.store.inbox import Arrival, keep
 from schema.zoom.envelope import Envelope, read_envelope
+from tests.event_loops import run_in_own_thread
 from tests.inbox_to_tables import one, select
 from tests.signed_requests import encode, read_payload_file
 from tests.waiting import wait_until
@@ -40,7 +41,7 @@ class Committer:
         """Return once it is committed. Raises CommitFailed."""
         delivery = Delivery(committed, NOW)
         if self._is_async:
-            asyncio.run(self.grouped.commit_async(delivery))
+            run_in_own_thread(self.grouped.commit_async(delivery))
         else:
             self.grouped.commit(delivery)
 
@@ -150,7 +151,7 @@ def test_a_request_that_is_alone_commits_alone_and_rings(
     committer = make_committer(sqlite_database, lambda: rings.append(1))
     for number in range(3):
         committer.commit(envelope(number))
-    assert len(rings) == 3
+    wait_until(lambda: len(rings) == 3, "a ring for each")
 
 
 def test_nobody_rings_for_what_was_not_kept(tmp_path: Any, make_committer: MakeCommitter) -> None:
@@ -246,7 +247,7 @@ def test_of_many_coroutines_on_one_event_loop_each_hears_of_its_own_commit(sqlit
             *(committer.commit_async(Delivery(event, NOW)) for event in events), return_exceptions=True
         )
 
-    raised = asyncio.run(commit_all())
+    raised = run_in_own_thread(commit_all())
     committer.close()
     assert [type(error) for error in raised] == [CommitFailed if n == 3 else type(None) for n in range(8)]
     assert one(sqlite_database, "SELECT count(*) AS n FROM inbox_event") == {"n": 7}

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from tests.conftest import SIGNING_KEY
 from workers.clock import Clock, Duty, ringing
@@ -46,6 +47,20 @@ def test_a_failing_duty_stops_no_other_and_is_tried_again(error: Exception) -> N
     now[0] = 5.0
     clock.tick()
     assert done == [0.0, -1, 5.0]
+
+
+def test_an_outage_is_logged_once_and_so_is_its_end() -> None:
+    outcomes = iter([OSError(), OSError(), None, None, OSError()])
+
+    def run() -> None:
+        if (error := next(outcomes)) is not None:
+            raise error
+
+    clock = Clock([Duty("duty", 0, run)])
+    with capture_logs() as lines:
+        for _ in range(5):
+            clock.tick()
+    assert [line["event"] for line in lines] == ["duty_failed", "duty_back", "duty_failed"]
 
 
 def test_a_rare_duty_that_failed_is_tried_again_within_a_minute() -> None:

@@ -40,7 +40,7 @@ def drains(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counted.append(1)
         return 0
 
-    monkeypatch.setattr(jobs, "_drain", count_only)
+    monkeypatch.setattr(jobs, "_ring", count_only)
     return counted
 
 
@@ -78,7 +78,7 @@ def test_rings_after_a_drain_that_failed_and_after_one_that_succeeded(
         raise OSError("the database is away")
 
     for drain in (fail, lambda: 1):
-        monkeypatch.setattr(jobs, "_drain", drain)
+        monkeypatch.setattr(jobs, "_ring", drain)
         assert ring(bell)
         work_off(redis_url, monkeypatch)
         assert bell.count == 0
@@ -94,7 +94,7 @@ def test_a_ring_makes_a_worker_drain(
 
 
 def test_a_worker_whose_drain_was_not_prepared_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_drain", None)
+    monkeypatch.setattr(jobs, "_ring", None)
     with pytest.raises(RuntimeError, match="joinlog worker"):
         jobs.drain()
 

@@ -63,7 +63,7 @@ def derived(database: Database) -> Tables:
     }
 
 
-def diary(database: Database) -> list[Row]:
+def link_history(database: Database) -> list[Row]:
     """`link_history`, oldest first."""
     return sorted(read_table(database, "link_history"), key=lambda row: (row["decided_at"], row["uuid"]))
 
@@ -90,14 +90,14 @@ def test_after_a_chaotic_world_a_check_finds_nothing(database: Database, seed: i
     events = chaos(seed)
     for place in range(0, len(events), 97):
         take(database, *events[place : place + 97])
-    before, past = derived(database), diary(database)
+    before, past = derived(database), link_history(database)
     checked = rebuild(database, check_only=True)
     assert (checked.examples, checked.rows_differing) == ([], 0)
     assert settled(database) == len(events)
     assert 0 < checked.events <= len(events)
     assert rebuild(database).rows_differing == 0
     assert derived(database) == before
-    assert diary(database) == past
+    assert link_history(database) == past
 
 
 DAMAGE: dict[str, tuple[str, tuple[str, str]]] = {
@@ -149,20 +149,20 @@ def test_rows_that_are_right_are_not_touched(database: Database) -> None:
     assert read_table(database, "participant") == before
 
 
-# --- the diary --------------------------------------------------------------------------------------------------
+# --- the link history -------------------------------------------------------------------------------------------------
 
 
 def test_the_diary_keeps_its_past_and_tells_of_a_link_that_a_rebuild_changes(database: Database) -> None:
     take(database, *week())
     take(database, link_event(ACCOUNT, w.meeting_id, "run-1==", "1002", by="ops", because="x", now=at(200)))
-    past = diary(database)
+    past = link_history(database)
     assert [(row["from_occurrence_id"], row["to_occurrence_id"]) for row in past] == [(None, "1001"), ("1001", "1002")]
     assert rebuild(database).rows_differing == 0
-    assert diary(database) == past
+    assert link_history(database) == past
     change(database, "UPDATE instance SET occurrence_id = '1001', link_state = 'inferred'")
     now = datetime(2027, 1, 1, tzinfo=UTC)
     rebuild(database, now=lambda: now)
-    after = diary(database)
+    after = link_history(database)
     assert after[:-1] == past
     told = after[-1]
     assert (told["decided_at"], told["from_occurrence_id"], told["to_occurrence_id"]) == (now, "1001", "1002")
@@ -175,12 +175,12 @@ def test_an_operators_word_survives_a_rebuild(database: Database) -> None:
     with database.write() as connection:
         for table in ("instance", "link_statement"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
-    past = diary(database)
+    past = link_history(database)
     rebuild(database)
     assert one(database, "SELECT occurrence_id, link_state FROM instance") == {
         "occurrence_id": "1002", "link_state": "confirmed",
     }  # fmt: skip
-    (told,) = diary(database)[len(past) :]
+    (told,) = link_history(database)[len(past) :]
     assert (told["from_occurrence_id"], told["to_occurrence_id"]) == (None, "1002")
 
 

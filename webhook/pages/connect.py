@@ -13,7 +13,7 @@ from webhook.intake import WEBHOOK_PATH
 from webhook.parts import parts
 from workers.core.projection import PROJECTIONS
 
-OWN_PREFIX = "joinlog."
+NOT_SENT = ("joinlog.", "zoom.")  # our own events, and answers of Zoom's API: nobody subscribes to those
 GROUP_LABELS = {"webinar": "Webinars", "meeting": "Meetings", "": "The app itself"}
 NEEDED = (
     "started", "ended", "participant_joined", "participant_left", "created", "updated", "deleted",
@@ -46,6 +46,6 @@ def groups_of(event_types: Iterable[str]) -> list[tuple[str, list[str]]]:
     """The event types to subscribe to, grouped by what they are about."""
     grouped: dict[str, list[str]] = {name: [] for name in GROUP_LABELS}
     for event_type in event_types:
-        if not event_type.startswith(OWN_PREFIX):
+        if not event_type.startswith(NOT_SENT):
             grouped[event_type.partition(".")[0] if "." in event_type else ""].append(event_type)
     return [(GROUP_LABELS[name], types) for name, types in grouped.items()]

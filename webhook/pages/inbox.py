@@ -27,7 +27,7 @@ REPLAY_BATCH_EVENTS = 500  # on SQLite intake waits while one is written: millis
 REPLAY_SECONDS_MAX = 1.5  # per click; the page says how many are left
 COLUMNS = (
     "account_id", "id", "state", "event_type", "event_ts", "meeting_id", "uuid", "received_at", "last_delivered_at",
-    "processed_at", "deliveries", "tracking_id", "error",
+    "processed_at", "deliveries", "tracking_id", "request_id", "error",
 )  # fmt: skip
 
 blueprint = Blueprint("inbox", __name__)
@@ -72,8 +72,10 @@ def inbox() -> str:
     found = find(parts().database, search, INT64_MAX if before is None else before)
     if "HX-Request" in request.headers:
         return render_template("events.html", found=found, search=search)
-    with parts().database.read() as connection:
-        counts = count_states(connection)
+    counts: dict[str, int] = {}
+    if granted().meeting_id is None:  # they are those of all meetings
+        with parts().database.read() as connection:
+            counts = count_states(connection)
     return render_template(
         "inbox.html", found=found, search=search, counts=counts, states=list(EventState), q=request.form.get("q", "")
     )

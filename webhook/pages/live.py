@@ -179,7 +179,7 @@ def _render_panel(database: Database, meetings: Sequence[int]) -> str:
             points = curve_through(read_changes(connection, one.account_id, one.uuid, now - HOUR), now)
             sampled = samples(points, now - HOUR, now)
             cards.append(Card(one, spark_path(sampled, SPARK_WIDTH, SPARK_HEIGHT), peak_of(points)))
-        total = count_running(connection) if len(running) == RUNNING_MAX else len(running)
+        total = count_running(connection, meetings) if len(running) == RUNNING_MAX else len(running)
         reviews = read_reviews(connection, meetings, REVIEWS_MAX)
     return render_template(
         "panel.html", cards=cards, total=total, reviews=reviews, width=SPARK_WIDTH, height=SPARK_HEIGHT

@@ -62,7 +62,10 @@ class News(NamedTuple):
 
 
 class LogTail:
-    """The last TAIL_LINES_MAX lines in order of arrival. Safe to call from many threads."""
+    """The last TAIL_LINES_MAX lines in order of arrival. Safe to call from many threads.
+
+    Places are moments, and no numbers in a row: whoever may see one meeting must not learn how many lines others had.
+    """
 
     def __init__(self, database: Database, changes: Changes, lines_max: int = TAIL_LINES_MAX) -> None:
         self._database = database
@@ -74,6 +77,7 @@ class LogTail:
         self._lock = threading.Lock()
         self._marker: str | None = None
         self._seen: dict[datetime, int] = {}
+        self._place = 0
         self._forget("")
 
     def cursor(self) -> str:
@@ -88,8 +92,7 @@ class LogTail:
             epoch, _, number = cursor.partition(".")
             place = read_number(number)
             now = f"{self._epoch}.{self._place}"
-            first = self._entries[0].place if self._entries else self._place + 1
-            if epoch != self._epoch or place is None or not first - 1 <= place <= self._place:
+            if epoch != self._epoch or place is None or not self._begin <= place <= self._place:
                 return News(now, [], is_whole=False)
             newer = list[Entry]()
             for entry in reversed(self._entries):
@@ -124,10 +127,17 @@ class LogTail:
         known = {(e.line.account_id, e.line.line_id) for e in self._entries if e.line.updated_at in in_part}
         for line in reversed(lines):
             if (line.account_id, line.line_id) not in known:
-                self._place += 1
+                if len(self._entries) == self._lines_max:
+                    self._begin = self._entries[0].place
+                self._place = max(self._place + 1, _now_microseconds())
                 self._entries.append(Entry(self._place, line))
 
     def _forget(self, epoch: str) -> None:
         self._epoch = epoch
-        self._place = 0
+        self._place = _now_microseconds()
+        self._begin = self._place  # the tail holds everything after this place
         self._entries: deque[Entry] = deque(maxlen=self._lines_max)
+
+
+def _now_microseconds() -> int:
+    return time.time_ns() // 1000

@@ -107,7 +107,11 @@ class Batch:
         """Where no `started` arrived, the first sign of life is the start, and says that it is inferred."""
         instances = self.rows("instance")
         for key, row in instances.items():
-            instances[key] = replace(row, started_at=_start_of(row), started_is_inferred=row.observed_start is None)
+            instances[key] = replace(
+                row,
+                started_at=_start_of(row),
+                started_is_inferred=row.observed_start is None and row.reported_start is None,
+            )
 
     def _complete_registrants(self) -> None:
         """A registrant's status is the one stated last, for whichever occurrences."""
@@ -128,6 +132,8 @@ def lookups_named(facts: Iterable[Fact]) -> list[Lookup]:
 def _start_of(row: Instance) -> datetime | None:
     if row.observed_start is not None:
         return row.observed_start
+    if row.reported_start is not None:
+        return row.reported_start
     stated, seen = row.stated_start, row.first_seen_at
     if stated is not None and seen is not None and seen - INFERRED_AGE_MAX <= stated <= seen:
         return stated

@@ -44,7 +44,7 @@ def lookups_named(facts: Iterable[Fact]) -> list[Lookup]:
         if meeting_id is None:
             continue
         if registrant_id is not None:
-            if values.get("joins"):
+            if values.get("joins") or values.get("reported"):
                 found.setdefault(("registrant", BY_REGISTRANT), set()).add((key[0], meeting_id, registrant_id))
             continue
         for kind, columns in COLUMNS.items():
@@ -122,7 +122,7 @@ class Connected:
         if _shown(row) != _shown(before):
             return False
         is_counted = row.registrant_id is None and bool(identifiers_of(row))  # among those who show it at the moment
-        return not is_counted or (row.joins, row.leaves) == (before.joins, before.leaves)
+        return not is_counted or _times(row) == _times(before)
 
     def _quiet(self, members: Collection[Key]) -> dict[Key, str]:
         quiet = {}
@@ -243,6 +243,11 @@ def _shown(row: Connection) -> tuple[Any, ...]:
         row.custom_keys, row.phone_number, row.participant_uuid, row.bound_to, row.bind_participant_uuid,
         row.parent_user_id,
     )  # fmt: skip
+
+
+def _times(row: Connection) -> tuple[Any, ...]:
+    """Everything of a connection that says when it was there."""
+    return row.joins, row.leaves, row.reported
 
 
 def _lookups_within(rows: Iterable[Connection]) -> list[Lookup]:

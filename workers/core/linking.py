@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
+from schema.reserved import EVERY_OCCURRENCE, NO_OCCURRENCE, SINGLE_OCCURRENCE
 from schema.rows import LinkStatement, ScheduleStatement
 from schema.states import LINKED, LinkState
 from workers.core.schedule import (
@@ -144,6 +144,9 @@ def decide(
         return Decision(
             None, LinkState.REHEARSAL, {"rule": "practice_session", "reason": "Zoom says it was a rehearsal"}
         )
+    if zoom is not None and zoom.occurrence_id == NO_OCCURRENCE:
+        reason = "Zoom's list names occurrences for other instances, and none for this one"
+        return Decision(None, LinkState.UNSCHEDULED, {"rule": "stated", "reason": reason})
     if zoom is not None:
         return Decision(zoom.occurrence_id, LinkState.CONFIRMED, {"rule": "stated", "zoom": _shown(zoom)})
     type_ = instance.type if instance.type is not None else meeting.type  # later edits do not rewrite the past

@@ -78,7 +78,7 @@ RULES: Mapping[str, Mapping[str, Combine | None]] = {
     "instance": {
         "meeting_id": latest, "kind": NEWEST, "type": NEWEST, "topic": NEWEST, "host_id": NEWEST,
         "duration_minutes": NEWEST, "observed_start": earliest, "ended_at": latest, "is_practice": all_true,
-        "stated_start": earliest, "first_seen_at": earliest,
+        "stated_start": earliest, "first_seen_at": earliest, "reported_start": earliest,
     },
     "registrant": {
         "email": NEWEST, "first_name": NEWEST, "last_name": NEWEST, "custom_questions": NEWEST,
@@ -87,7 +87,7 @@ RULES: Mapping[str, Mapping[str, Combine | None]] = {
     "connection": {
         "meeting_id": latest, "joins": union, "leaves": union, "participant_uuid": NEWEST, "bound_to": NEWEST,
         "room_uuid": NEWEST, "registrant_id": NEWEST, "zoom_user_id": NEWEST, "email": NEWEST, "name": NEWEST,
-        "role": NEWEST, "participant_id": NEWEST, "customer_key": NEWEST, "custom_keys": NEWEST,
+        "role": NEWEST, "reported": union, "participant_id": NEWEST, "customer_key": NEWEST, "custom_keys": NEWEST,
         "phone_number": NEWEST, "bind_participant_uuid": NEWEST, "parent_user_id": NEWEST,
     },
     "staff": {"role": NEWEST},

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from schema.rows import Connection, Key
-from workers.core.sessions import pair_stays
+from workers.core.stays import stays_of
 
 SIMULTANEOUS_MAX = 5
 """Devices of one person in one instance at the same moment: a desktop, a phone, a tablet, a telephone, and one that
@@ -230,8 +230,7 @@ def _spans(rows: Iterable[Connection]) -> list[tuple[float, float]]:
     return sorted(
         (stay.joined_ms, float("inf") if stay.left_ms is None else stay.left_ms)
         for row in rows
-        if row.joins
-        for stay in pair_stays(row.joins, row.leaves)
+        for stay in stays_of(row)
         if stay.joined_ms is not None
     )
 

@@ -7,10 +7,10 @@ when the columns are new, one rule in `workers.core.merge`; a test fails when on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from schema.log_kinds import LogKind
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
@@ -18,70 +18,29 @@ from schema.rows import Leave, StatusEntry
 from schema.zoom.payloads import (
     MeetingSettings,
     Number,
-    ObjectPart,
     ParticipantPart,
     PayloadError,
-    PayloadPart,
     RegistrantPart,
     ScheduledOccurrence,
     from_milliseconds,
     read_custom_keys,
     read_email,
     read_hosts,
+    read_identifier,
     read_leave_reason,
     read_minutes,
     read_moment,
+    read_small_number,
     read_text,
     read_whole_number,
     to_milliseconds,
 )
+from workers.core.event import Event, Facts, Projection
 from workers.core.merge import CLEARED, MENTION_MS, Fact
+from workers.core.projection_api import API_PROJECTIONS
 
 MENTIONS_REMEMBERED_MAX = 1024
 NO_SETTINGS = MeetingSettings()
-
-
-class Event(NamedTuple):
-    """One event of the inbox, read and ready to be projected."""
-
-    account_id: str
-    event_type: str
-    key: str
-    seq: int
-    at: datetime
-    at_ms: int  # the same, ms since 1970
-    payload: PayloadPart
-
-    @property
-    def kind(self) -> str:
-        """`webinar` or `meeting`."""
-        return self.event_type.partition(".")[0]
-
-    @property
-    def zoom_object(self) -> ObjectPart:
-        """`payload.object`. Raises PayloadError when it is missing."""
-        if self.payload.object is None:
-            raise PayloadError("payload has no object")
-        return self.payload.object
-
-    @property
-    def meeting_id(self) -> int:
-        """The meeting it is about. Raises PayloadError when it does not say."""
-        meeting_id = read_whole_number(self.zoom_object.id)
-        if meeting_id is None:
-            raise PayloadError("payload.object has no id")
-        return meeting_id
-
-    @property
-    def uuid(self) -> str:
-        """The instance it is about. Raises PayloadError when it does not say."""
-        if not self.zoom_object.uuid:
-            raise PayloadError("payload.object has no uuid")
-        return self.zoom_object.uuid
-
-
-Facts = Iterator[Fact]
-Projection = Callable[[Event], Facts]
 
 
 # --- the schedule -----------------------------------------------------------------------------------------------
@@ -93,6 +52,16 @@ def meeting_created(event: Event) -> Facts:
     yield from _listed(event, event.at_ms, event.zoom_object.occurrences)
     yield from _single_session(event, event.at_ms)
     yield _line(event, LogKind.SCHEDULED)
+
+
+def meeting_read(event: Event) -> Facts:
+    """The series as `GET /webinars/{id}` or `/meetings/{id}` tells it, with every date it has or had."""
+    told = event.zoom_object
+    is_listed = bool(told.occurrences)
+    length = {"duration_minutes": read_minutes(told.duration)} if is_listed else {}
+    yield _meeting(event, event.at_ms, of_one_date=is_listed, kind=told.kind or "meeting", **length)
+    yield from _listed(event, event.at_ms, told.occurrences)
+    yield from _single_session(event, event.at_ms)
 
 
 def meeting_updated(event: Event) -> Facts:
@@ -217,9 +186,9 @@ def participant_bound(event: Event) -> Facts:
     """A telephone turned out to be the same person as another connection."""
     participant = _participant(event)
     other = (
-        read_text(participant.bind_user_id)
-        or read_text(participant.bind_participant_uuid)
-        or read_text(participant.parent_user_id)
+        read_identifier(participant.bind_user_id)
+        or read_identifier(participant.bind_participant_uuid)
+        or read_identifier(participant.parent_user_id)
     )
     return _presence(event, participant, LogKind.BOUND, event.at, {"bound_to": other})
 
@@ -241,7 +210,7 @@ def app_deauthorized(event: Event) -> Facts:
 
 def link_set(event: Event) -> Facts:
     """An operator said which occurrence an instance was. Kept in the inbox like Zoom's events, so rebuild knows it."""
-    occurrence_id = read_text(event.zoom_object.occurrence_id)
+    occurrence_id = read_identifier(event.zoom_object.occurrence_id)
     if occurrence_id is None:
         raise PayloadError("payload.object has no occurrence_id")
     yield _operator_word(event, occurrence_id)
@@ -255,7 +224,7 @@ def link_cleared(event: Event) -> Facts:
 def past_instances_stated(event: Event) -> Facts:
     """Zoom's answer to `GET /past_webinars/{id}/instances` (or meetings): its own word on each link."""
     for stated in event.zoom_object.instances or ():
-        occurrence_id = read_text(stated.occurrence_id)
+        occurrence_id = read_identifier(stated.occurrence_id)
         if stated.uuid and occurrence_id is not None:
             values = {"meeting_id": event.meeting_id, "occurrence_id": occurrence_id, "stated_at": event.at}
             yield Fact("link_statement", (event.account_id, stated.uuid, "zoom"), values, event.at_ms)
@@ -291,6 +260,8 @@ PROJECTIONS: Mapping[str, Projection] = {
     "joinlog.link_set": link_set,
     "joinlog.link_cleared": link_cleared,
     "joinlog.past_instances_stated": past_instances_stated,
+    "zoom.meeting_read": meeting_read,
+    **API_PROJECTIONS,
 }
 """The whole system at a glance: event type -> the facts it states."""
 
@@ -303,11 +274,11 @@ def _meeting(event: Event, stated_ms: int, *, kind: str, of_one_date: bool = Fal
     told, settings = event.zoom_object, event.zoom_object.settings or NO_SETTINGS
     values |= {
         "kind": kind,
-        "type": read_whole_number(told.type),
+        "type": read_small_number(told.type),
         "topic": read_text(told.topic),
-        "host_id": read_text(told.host_id),
+        "host_id": read_identifier(told.host_id),
         "timezone": read_text(told.timezone),
-        "registration_type": read_whole_number(settings.registration_type),
+        "registration_type": read_small_number(settings.registration_type),
         "alternative_hosts": read_hosts(settings.alternative_hosts),
         "pmi": read_whole_number(told.pmi),
         "uses_pmi": settings.use_pmi if isinstance(settings.use_pmi, bool) else None,
@@ -333,9 +304,9 @@ def _live_values(
     """One dict for the same words, however many events say them; nobody changes it."""
     return {
         "kind": kind,
-        "type": read_whole_number(type_),
+        "type": read_small_number(type_),
         "topic": read_text(topic),
-        "host_id": read_text(host_id),
+        "host_id": read_identifier(host_id),
         "timezone": read_text(timezone),
         "duration_minutes": read_minutes(duration),
     }
@@ -385,7 +356,7 @@ def _changed(
 
 def _statements(event: Event, at_ms: int, source: str, occurrences: list[ScheduledOccurrence] | None) -> Facts:
     for occurrence in occurrences or ():
-        occurrence_id = read_text(occurrence.occurrence_id)
+        occurrence_id = read_identifier(occurrence.occurrence_id)
         if occurrence_id is not None:
             yield _statement(event, at_ms, source, occurrence_id, occurrence)
 
@@ -411,7 +382,7 @@ def _registration(event: Event, status: str, kind: LogKind) -> Facts:
     if registrant is None:
         raise PayloadError("payload.object has no registrant")
     email = read_email(registrant.email)
-    registrant_id = read_text(registrant.id) or (f"email:{email}" if email else None)
+    registrant_id = read_identifier(registrant.id) or (f"email:{email}" if email else None)
     if registrant_id is None:
         raise PayloadError("registrant has neither id nor email")
     occurrence_ids = sorted({str(occurrence.occurrence_id) for occurrence in told.occurrences or ()})
@@ -482,9 +453,9 @@ def _instance_values(
     return {
         "meeting_id": read_whole_number(meeting_id),
         "kind": kind,
-        "type": read_whole_number(type_),
+        "type": read_small_number(type_),
         "topic": read_text(topic),
-        "host_id": read_text(host_id),
+        "host_id": read_identifier(host_id),
         "duration_minutes": read_minutes(duration),
         "stated_start": read_moment(start_time),
     }
@@ -492,7 +463,7 @@ def _instance_values(
 
 def _stated_link(event: Event) -> Facts:
     """Zoom's own word, should a live event ever carry the occurrence beside the uuid."""
-    occurrence_id = read_text(event.zoom_object.occurrence_id)
+    occurrence_id = read_identifier(event.zoom_object.occurrence_id)
     if occurrence_id is not None:
         values = {"meeting_id": event.meeting_id, "occurrence_id": occurrence_id, "stated_at": event.at}
         yield Fact("link_statement", (event.account_id, event.uuid, "zoom"), values, event.at_ms)
@@ -516,7 +487,7 @@ def _participant(event: Event) -> ParticipantPart:
 
 
 def _connection_id(participant: ParticipantPart) -> str:
-    connection_id = read_text(participant.user_id) or read_text(participant.participant_uuid)
+    connection_id = read_identifier(participant.user_id) or read_identifier(participant.participant_uuid)
     if connection_id is None:
         raise PayloadError("participant has neither user_id nor participant_uuid")
     return connection_id
@@ -535,24 +506,24 @@ def _presence(
     Nine of ten events are of this kind, so what they share is read once.
     """
     told, uuid, connection_id = event.zoom_object, event.uuid, _connection_id(participant)
-    meeting_id, registrant_id = read_whole_number(told.id), read_text(participant.registrant_id)
+    meeting_id, registrant_id = read_whole_number(told.id), read_identifier(participant.registrant_id)
     email, name = read_email(participant.email), read_text(participant.user_name)
-    user_id, participant_id = read_text(participant.participant_user_id), read_text(participant.id)
-    parent_user_id = read_text(participant.parent_user_id)
+    user_id, participant_id = read_identifier(participant.participant_user_id), read_identifier(participant.id)
+    parent_user_id = read_identifier(participant.parent_user_id)
     values = {
         "meeting_id": meeting_id,
-        "participant_uuid": read_text(participant.participant_uuid),
+        "participant_uuid": read_identifier(participant.participant_uuid),
         "registrant_id": registrant_id,
         "zoom_user_id": user_id,
         "participant_id": None if participant_id == user_id else participant_id,
-        "customer_key": read_text(participant.customer_key),
+        "customer_key": read_identifier(participant.customer_key),
         "custom_keys": read_custom_keys(participant.custom_keys),
-        "phone_number": read_text(participant.phone_number),
-        "bind_participant_uuid": read_text(participant.bind_participant_uuid),
+        "phone_number": read_identifier(participant.phone_number),
+        "bind_participant_uuid": read_identifier(participant.bind_participant_uuid),
         "parent_user_id": parent_user_id,
         "email": email,
         "name": name,
-        "room_uuid": read_text(told.breakout_room_uuid),
+        "room_uuid": read_identifier(told.breakout_room_uuid),
         "bound_to": parent_user_id,
         **more,
     }

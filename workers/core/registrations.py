@@ -59,11 +59,11 @@ def registrations_of(entries: Sequence[StatusEntry], admission: Admission = NOTH
         entry._replace(occurrence_ids=(EVERY_OCCURRENCE,)) if admission.is_for_all(entry) else entry
         for entry in entries
     ]
-    named = {occurrence_id for entry in entries for occurrence_id in entry.occurrence_ids} - {EVERY_OCCURRENCE}
-    registrations = {
-        occurrence_id: standing_of([e for e in entries if {occurrence_id, EVERY_OCCURRENCE} & set(e.occurrence_ids)])
-        for occurrence_id in named
-    }
+    about: dict[str, list[StatusEntry]] = {name: [] for entry in entries for name in entry.occurrence_ids}
+    for entry in entries:
+        for name in about if EVERY_OCCURRENCE in entry.occurrence_ids else set(entry.occurrence_ids):
+            about[name].append(entry)
+    registrations = {name: standing_of(told) for name, told in about.items() if name != EVERY_OCCURRENCE}
     for_all = [entry for entry in entries if EVERY_OCCURRENCE in entry.occurrence_ids]
     if for_all and (standing := standing_of(for_all)).since is not None and not _only_confirms(entries, for_all):
         registrations[EVERY_OCCURRENCE] = standing

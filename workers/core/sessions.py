@@ -10,9 +10,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from schema.rows import Leave
+from schema.rows import Leave, ReportedStay
 
 SKEW_MS_MAX = 1000  # how far the clocks behind two reports may differ
+
+
+REPORT_SKEW_MS_MAX = 5000  # how far a webhook and the report may differ about one moment
 
 
 class Stay(NamedTuple):
@@ -64,6 +67,47 @@ def pair_stays(joins: Sequence[int], leaves: Sequence[Leave]) -> list[Stay]:
             stays.append(Stay(None, leave.left_ms, leave.reason or None, False))
     stays += [_stay(starts, place, ends[place]) for place in range(len(starts))]
     return sorted(stays, key=lambda stay: stay.first_seen_ms)
+
+
+def with_reported(stays: Sequence[Stay], reported: Sequence[ReportedStay]) -> list[Stay]:
+    """The stays of one connection with what Zoom's report adds, in order of time.
+
+    A stay known from both is one: the webhook's times are kept, the report's fill what is missing. What the report
+    alone knows is a stay of its own. Rows of the report that overlap are one: Zoom lists a failover twice.
+    """
+    found = list(stays)
+    for row in _apart(reported):
+        same = [place for place, stay in enumerate(stays) if _is_same(stay, row)]
+        if not same:
+            found.append(Stay(row.joined_ms, row.left_ms, None, False))
+            continue
+        first, last = same[0], same[-1]
+        left_ms = found[first].left_ms
+        if found[first].joined_ms is None and left_ms is not None:
+            found[first] = found[first]._replace(joined_ms=min(row.joined_ms, left_ms))
+        joined_ms = found[last].joined_ms
+        if joined_ms is not None and (found[last].left_ms is None or found[last].is_inferred):
+            found[last] = Stay(joined_ms, max(joined_ms, row.left_ms), found[last].reason, False)
+    return sorted(found, key=lambda stay: stay.first_seen_ms)
+
+
+def _apart(reported: Sequence[ReportedStay]) -> list[ReportedStay]:
+    """Reported stays with those that overlap made one."""
+    apart: list[ReportedStay] = []
+    for row in sorted(reported):
+        if apart and row.joined_ms <= apart[-1].left_ms:
+            apart[-1] = ReportedStay(apart[-1].joined_ms, max(apart[-1].left_ms, row.left_ms))
+        else:
+            apart.append(row)
+    return apart
+
+
+def _is_same(stay: Stay, row: ReportedStay) -> bool:
+    """Whether a stay and a row of the report are about the same time of the same connection."""
+    begins, ends = row.joined_ms - REPORT_SKEW_MS_MAX, row.left_ms + REPORT_SKEW_MS_MAX
+    if stay.joined_ms is None or stay.left_ms is None:
+        return begins <= stay.first_seen_ms <= ends
+    return stay.joined_ms <= ends and stay.left_ms >= begins
 
 
 def _stay_ended_by(leave: Leave, starts: Sequence[int], ends: Sequence[Leave | None]) -> int | None:

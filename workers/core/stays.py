@@ -9,15 +9,14 @@ from msgspec.structs import replace
 
 from schema.rows import Connection, Participant
 from schema.zoom.payloads import from_milliseconds
-from workers.core.sessions import Stay, pair_stays
+from workers.core.sessions import Stay, pair_stays, with_reported
 from workers.core.staff import staff_as
 
 
 def stays_of(connection: Connection) -> list[Stay]:
     """The stays of a connection, in order of time."""
-    if not connection.joins and not connection.leaves:
-        return []
-    return pair_stays(connection.joins, connection.leaves)
+    stays = pair_stays(connection.joins, connection.leaves) if connection.joins or connection.leaves else []
+    return with_reported(stays, connection.reported) if connection.reported else stays
 
 
 def participants_of(

@@ -7,14 +7,18 @@ from alembic import op
 
 from schema.store.dialect import UtcDateTime
 
-revision = "0003"
-down_revision = "0002"
+revision = "0006"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
 COLUMNS = {
     "connection": (
-        ("participant_id", sa.Text(), "Zoom's `id` of the participant, where participant_user_id is not the same"),
+        (
+            "participant_id",
+            sa.Text(),
+            "Zoom's `id` of the participant, unless it is known to be participant_user_id",
+        ),
         ("customer_key", sa.Text(), "key that an app built on Zoom's SDK gave them"),
         ("custom_keys", sa.Text(), "keys that an app gave them, JSON text: a list of [key, value], sorted"),
         ("phone_number", sa.Text(), "telephone number they called from"),
@@ -22,7 +26,11 @@ COLUMNS = {
         ("parent_user_id", sa.Text(), "the main room's connection of a breakout room's"),
     ),
     "participant": (
-        ("participant_id", sa.Text(), "Zoom's `id` of the participant, where participant_user_id is not the same"),
+        (
+            "participant_id",
+            sa.Text(),
+            "Zoom's `id` of the participant, unless it is known to be participant_user_id",
+        ),
         ("staff_as", sa.Text(), "co-host, panelist or staff domain, where that makes them staff"),
     ),
     "meeting": (
@@ -62,7 +70,7 @@ def upgrade() -> None:
     _partial_index(
         "connection_without_stay",
         ("account_id", "meeting_id", "registrant_id"),
-        "joins IS NULL AND leaves IS NULL AND registrant_id IS NOT NULL",
+        "joins IS NULL AND leaves IS NULL AND reported IS NULL AND registrant_id IS NOT NULL",
     )
     op.create_table(
         "staff",

@@ -1,0 +1,136 @@
+"""Pace and progress of the calls to Zoom's API.
+
+The pace is kept in the database, not in Redis: every process that asks has the database, `joinlog sync` needs nothing
+else, and at half of Zoom's limits it is at most fifteen small writes a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from schema.store.codec import kinds_of
+from schema.store.database import Database
+from schema.store.dialect import as_moment, run
+from schema.store.inbox import Arrival, keeping
+
+
+def take_call(database: Database, account_id: str, tier: str, interval_ms: int, now: datetime) -> tuple[int, int]:
+    """Take the next call of a tier: (ms since 1970 at which it may be made, calls of that tier today)."""
+    now_ms, day = int(now.timestamp() * 1000), f"{now:%Y-%m-%d}"
+    greatest = database.dialect.greatest
+    query = (
+        "INSERT INTO api_pace (account_id, tier, next_ms, day, calls, updated_at) VALUES (?, ?, ?, ?, 1, ?) "
+        "ON CONFLICT (account_id, tier) DO UPDATE SET "
+        f"next_ms = {greatest}(api_pace.next_ms + {int(interval_ms)}, excluded.next_ms), "
+        "calls = CASE WHEN api_pace.day = excluded.day THEN api_pace.calls + 1 ELSE 1 END, "
+        "day = excluded.day, updated_at = excluded.updated_at RETURNING next_ms, calls"
+    )
+    with database.write() as connection:
+        ((next_ms, calls),) = run(connection, query, (account_id, tier, now_ms + interval_ms, day, now))
+    return next_ms - interval_ms, calls
+
+
+def begin_run(database: Database, account_id: str, subject: str, now: datetime) -> datetime:
+    """When the run for this began: a moment of the past where one did not come to its end."""
+    query = (
+        "INSERT INTO api_task (account_id, kind, subject, begun_at, updated_at) VALUES (?, 'sync', ?, ?, ?) "
+        "ON CONFLICT (account_id, kind, subject) DO UPDATE SET "
+        "begun_at = CASE WHEN api_task.done_at IS NULL THEN api_task.begun_at ELSE excluded.begun_at END, "
+        "done_at = NULL, updated_at = excluded.updated_at RETURNING begun_at"
+    )
+    with database.write() as connection:
+        begun_at = as_moment(run(connection, query, (account_id, subject, now, now))[0][0])
+    assert begun_at is not None
+    return begun_at
+
+
+def end_run(database: Database, account_id: str, subject: str, now: datetime) -> None:
+    """Note that a run came to its end: the next one asks everything anew."""
+    with database.write() as connection:
+        run(
+            connection,
+            "UPDATE api_task SET done_at = ?, updated_at = ? WHERE account_id = ? AND kind = 'sync' AND subject = ?",
+            (now, now, account_id, subject),
+        )
+
+
+def read_task(database: Database, account_id: str, kind: str, subject: str) -> tuple[datetime | None, str, int] | None:
+    """(when it was last answered, SHA-256 of that answer, since when Zoom says so), None if it never was."""
+    query = "SELECT done_at, said, said_ms FROM api_task WHERE account_id = ? AND kind = ? AND subject = ?"
+    with database.read() as connection:
+        found = run(connection, query, (account_id, kind, subject))
+    return (as_moment(found[0][0]), found[0][1] or "", found[0][2] or 0) if found else None
+
+
+def keep_answer(
+    database: Database, account_id: str, kind: str, subject: str, said: str, said_ms: int,
+    arrivals: Sequence[Arrival], now: datetime,
+) -> None:  # fmt: skip
+    """Keep an answer, all its parts, and that it was complete: in one transaction."""
+    kinds = kinds_of("api_task")
+    names = ("account_id", "kind", "subject", "done_at", "said", "said_ms", "updated_at")
+    conflict = "ON CONFLICT (account_id, kind, subject) DO UPDATE SET " + ", ".join(
+        f"{name} = excluded.{name}" for name in names[3:]
+    )
+    row = (account_id, kind, subject, now, said, said_ms, now)
+    statements = [database.dialect.upsert("api_task", {name: kinds[name] for name in names}, conflict, [row])]
+    if arrivals:
+        statements.insert(0, keeping(database.dialect, arrivals))
+    with database.write() as connection:
+        database.dialect.run_all(connection, statements)
+
+
+class KnownMeeting(NamedTuple):
+    """What is known of a meeting that bears on what to ask about it."""
+
+    kind: str | None
+    registration_type: int | None
+    occurrence_ids: tuple[str, ...]  # those Zoom named, deleted and retired ones left out
+    instances: tuple[tuple[str, datetime | None, datetime | None], ...]  # uuid, start, end
+
+
+def read_meeting(database: Database, account_id: str, meeting_id: int) -> KnownMeeting:
+    """What the tables know of a meeting."""
+    about = (account_id, meeting_id)
+    with database.read() as connection:
+        told = run(
+            connection, "SELECT kind, registration_type FROM meeting WHERE account_id = ? AND meeting_id = ?", about
+        )
+        dates = run(
+            connection,
+            "SELECT occurrence_id FROM occurrence WHERE account_id = ? AND meeting_id = ? AND status = 'available' "
+            "AND scheduled_start IS NOT NULL ORDER BY scheduled_start",
+            about,
+        )
+        ran = run(
+            connection,
+            "SELECT uuid, started_at, ended_at FROM instance WHERE account_id = ? AND meeting_id = ? ORDER BY uuid",
+            about,
+        )
+    kind, registration_type = told[0] if told else (None, None)
+    ids = tuple(row[0] for row in dates if row[0].isdigit())
+    return KnownMeeting(kind, registration_type, ids, tuple((u, as_moment(s), as_moment(e)) for u, s, e in ran))
+
+
+def read_meetings_held(database: Database, account_id: str, since: datetime, until: datetime) -> list[int]:
+    """The meetings of an account that ran between two moments."""
+    query = (
+        "SELECT DISTINCT meeting_id FROM instance WHERE account_id = ? AND started_at >= ? AND started_at < ? "
+        "AND meeting_id IS NOT NULL ORDER BY meeting_id"
+    )
+    with database.read() as connection:
+        return [row[0] for row in run(connection, query, (account_id, since, until))]
+
+
+def read_standing(
+    database: Database, account_id: str, meeting_id: int, occurrence_id: str, before: datetime
+) -> set[str]:
+    """The registrants that stand registered for an occurrence, or for all (`*`), since before a moment."""
+    query = (
+        "SELECT registrant_id FROM registration WHERE account_id = ? AND meeting_id = ? AND occurrence_id = ? "
+        "AND until IS NULL AND since < ?"
+    )
+    with database.read() as connection:
+        return {row[0] for row in run(connection, query, (account_id, meeting_id, occurrence_id, before))}

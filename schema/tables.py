@@ -287,7 +287,7 @@ class Participant(SQLModel, table=True):
     name: str | None = _column("name shown; never identifies anybody")
     role: str | None = _column("host, co-host or attendee, as last stated")
     person_id: str | None = _column(
-        "who it was within the meeting: registrant:, user:, email:, key:, phone: or connection: and an id"
+        "who it was within the meeting: registrant:, user:, email:, key:, keys:, phone: or connection: and an id"
     )
     counts_from: datetime | None = _column(
         "when the stay begins to add to the person's time, UTC; null when their other stays cover it", UtcDateTime

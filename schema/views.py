@@ -163,7 +163,7 @@ VIEWS: Mapping[str, View] = {
         "per person who came; the sums are those of occurrence_report.",
         {
             **_KEYS,
-            "person_id": "who, within the meeting: registrant:, user:, email:, key:, phone: or connection:, then an id",
+            "person_id": "who: registrant:, user:, email:, key:, keys:, phone: or connection: and an id in the meeting",
             "registrant_id": "the registrant, as in table registrant; null for who never registered for the meeting",
             "name": "the name they registered with, else one they showed; never identifies anybody",
             "email": "the address they registered with, else one they showed, lower case",
@@ -249,7 +249,7 @@ VIEWS: Mapping[str, View] = {
         "Who came to which occurrence, and for how long. One row per person and occurrence.",
         {
             **_KEYS,
-            "person_id": "who, within the meeting: registrant:, user:, email:, key:, phone: or connection:, then an id",
+            "person_id": "who: registrant:, user:, email:, key:, keys:, phone: or connection: and an id in the meeting",
             "name": "a name they showed; never identifies anybody",
             "email": "an address of theirs, lower case, where known",
             "first_joined_at": "first join, UTC; null when only leaves were reported",

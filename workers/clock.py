@@ -48,7 +48,13 @@ def run_clock(settings: Settings) -> None:
         [
             *ringing(partial(ring, queue), partial(leave_heartbeat, queue), settings.clock_seconds),
             Duty("retention", HOUR_SECONDS, lambda: remove_bodies(database, settings.body_retention_days)),
-            Duty("departures", HOUR_SECONDS, lambda: erase_departed(database, settings.deauthorized_grace_days)),
+            Duty(
+                "departures",
+                HOUR_SECONDS,
+                lambda: erase_departed(
+                    database, settings.deauthorized_grace_days, staff_domains=settings.staff_domain_names
+                ),
+            ),
         ]
     )
     metrics = Publisher(database, "clock")

@@ -35,10 +35,10 @@ def people(*rows: Connection, named: Any = (), addresses: Any = None) -> dict[st
     [
         ({"registrant_id": "r", "zoom_user_id": "z", "email": "e"}, "registrant:r"),
         ({"zoom_user_id": "z", "email": "e"}, "user:z"),
-        ({"participant_id": "y", "zoom_user_id": "z"}, "user:y"),
+        ({"participant_id": "y", "zoom_user_id": "z"}, "user:z"),
         ({"email": "e", "customer_key": "k"}, "email:e"),
         ({"customer_key": "k", "phone_number": "1"}, "key:k"),
-        ({"custom_keys": "[]", "phone_number": "1"}, "key:[]"),
+        ({"custom_keys": "[]", "phone_number": "1"}, "keys:[]"),
         ({"phone_number": "1"}, "phone:1"),
         ({"participant_uuid": "P"}, "connection:u:1"),
         ({}, "connection:u:1"),
@@ -62,7 +62,7 @@ def test_any_identifier_in_common_makes_one_person(shown: dict[str, str]) -> Non
 
 def test_a_user_id_is_the_same_in_either_field() -> None:
     found = people(connection("1", zoom_user_id="b", participant_id="a"), connection("2", zoom_user_id="a"))
-    assert set(found.values()) == {"user:a"}
+    assert set(found.values()) == {"user:b"}
 
 
 def test_an_address_of_a_registrant_is_that_registrant() -> None:

@@ -68,18 +68,18 @@ STORIES: dict[str, Told] = {
     ),
     "two ids in the first event, one of them in the second": Told(
         [*stay("1", 1, 10, id="a", participant_user_id="b"), *stay("2", 20, 30, id="a", participant_user_id="")],
-        {"user:a": (*GUEST, 19)},
+        {"user:b": (*GUEST, 19)},
     ),
     "two ids in the first event, the other one in the second": Told(
         [*stay("1", 1, 10, id="a", participant_user_id="b"), *stay("2", 20, 30, participant_user_id="b")],
-        {"user:a": (*GUEST, 19)},
+        {"user:b": (*GUEST, 19)},
     ),
     "an SDK guest who comes back": Told(
         [*stay("1", 1, 10, customer_key="k"), *stay("2", 20, 30, customer_key="k")], {"key:k": (*GUEST, 19)}
     ),
     "custom keys, as a list and as a dict": Told(
         [*stay("1", 1, 10, custom_keys=[{"key": "crm", "value": "7"}]), *stay("2", 20, 30, custom_keys={"crm": 7})],
-        {'key:[["crm", "7"]]': (*GUEST, 19)},
+        {'keys:[["crm", "7"]]': (*GUEST, 19)},
     ),
     "a caller who comes back": Told(
         [*stay("1", 1, 10, phone_number="+49301234"), *stay("2", 20, 30, phone_number="+49301234")],

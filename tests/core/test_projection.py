@@ -219,7 +219,7 @@ def joined(kind: str) -> Expected:
          "person_id, left_at, leave_reason FROM participant", [
             {"uuid": RUN[kind], "connection_id": "16778240", "meeting_id": MEETING[kind], "registrant_id": REGISTRANT,
              "zoom_user_id": None, "participant_uuid": "67C1A429-1476-BE1C-7324-EDCA76B69406",
-             "email": "zoe.oneill@example.com", "name": NAME, "person_id": f"registrant:{REGISTRANT}",
+             "email": "zoe.oneill@example.com", "name": NAME, "person_id": "email:zoe.oneill@example.com",
              "left_at": None, "leave_reason": None}]),
         ("SELECT uuid FROM instance WHERE started_is_inferred", [{"uuid": RUN[kind]}]),
         line(kind, "joined", uuid=RUN[kind], connection_id="16778240", name=NAME),

@@ -25,7 +25,7 @@ has not been given up yet. An identifier that more show at once, and that no reg
 
 USER, EMAIL, KEY, KEYS, PHONE, LINK, WITHIN = "user", "email", "key", "keys", "phone", "link", "within"
 STRONGEST_FIRST = (
-    (USER, "user"), (EMAIL, "email"), (KEY, "key"), (KEYS, "key"), (PHONE, "phone"), (LINK, "registrant"),
+    (USER, "user"), (EMAIL, "email"), (KEY, "key"), (KEYS, "keys"), (PHONE, "phone"), (LINK, "registrant"),
 )  # fmt: skip
 """The kinds of identifiers, strongest first, each with what a person_id that rests on it begins with."""
 
@@ -183,10 +183,11 @@ def _components(rows: Sequence[Connection], marks: Mapping[Key, Sequence[Mark]])
 def _strongest(group: Sequence[Connection], marks: Mapping[Key, Sequence[Mark]]) -> str:
     """The person_id of a group that is no registrant's; without any identifier that of its first connection."""
     shown: dict[str, str] = {}
-    for row in group:
+    for (
+        row
+    ) in group:  # in the order of keys, which are Zoom's: the first that shows one, so that pseudonyms may stand in
         for mark in marks[_key(row)]:
-            if mark.kind not in shown or mark.value < shown[mark.kind]:
-                shown[mark.kind] = mark.value
+            shown.setdefault(mark.kind, mark.value)
     for kind, prefix in STRONGEST_FIRST:
         if kind in shown:
             return f"{prefix}:{shown[kind]}"

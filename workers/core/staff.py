@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from schema.rows import Connection
+from schema.zoom.erasure import STAFF_PSEUDONYMS
 
 CO_HOST, PANELIST, DOMAIN = "co-host", "panelist", "staff domain"
 ROLES = {"host": CO_HOST, "co-host": CO_HOST, "cohost": CO_HOST, "panelist": PANELIST}
@@ -18,6 +19,7 @@ def staff_as(connection: Connection, staff_domains: Collection[str]) -> str | No
     """Why this connection is staff's, None when nothing of it says so. `staff_domains` are in lower case."""
     if connection.role is not None and (role := ROLES.get(connection.role.strip().lower())) is not None:
         return role
-    if connection.email is not None and connection.email.rpartition("@")[2] in staff_domains:
+    domain = connection.email.rpartition("@")[2] if connection.email is not None else None
+    if domain is not None and (domain in staff_domains or domain == STAFF_PSEUDONYMS):
         return DOMAIN
     return None

@@ -50,7 +50,7 @@ COLUMNS = {
 COMMENTS = {
     ("connection", "zoom_user_id"): "signed-in Zoom user: participant_user_id",
     ("participant", "person_id"): (
-        "who it was within the meeting: registrant:, user:, email:, key:, phone: or connection: and an id"
+        "who it was within the meeting: registrant:, user:, email:, key:, keys:, phone: or connection: and an id"
     ),
 }
 BY_MEETING = ("zoom_user_id", "participant_id", "email", "customer_key", "custom_keys", "phone_number")

@@ -144,14 +144,18 @@ def _identify(connection: Connection, email: str, staff_domains: frozenset[str])
     registrant_ids = {row.registrant_id for row in (*registrants, *connections) if row.registrant_id}
     connections += read_by_column(connection, "connection", "registrant_id", registrant_ids)
     connections = _of_one_person(connection, connections)
+    user_ids: set[str] = set()
     for columns in (USER_IDS, *((name,) for name in sorted(KEYS))):
-        connections += _also_shown_by(connection, connections, columns)
+        found, own = _also_shown_by(connection, connections, columns)
+        connections += found
+        if columns is USER_IDS:
+            user_ids = own
     connections = _of_one_person(connection, connections)
     return Subject(
         salt=secrets.token_bytes(32),
         emails=frozenset({email} | {row.email for row in connections if row.email}),
         registrant_ids=frozenset(name for name in registrant_ids if not name.startswith(WITHOUT_ID)),
-        user_ids=frozenset(_values(connections, USER_IDS)),
+        user_ids=frozenset(user_ids),
         connections=frozenset((row.uuid, row.connection_id) for row in connections),
         keys=frozenset(_values(connections, KEYS)),
         staff_domains=staff_domains,
@@ -183,8 +187,13 @@ def _of_one_person(connection: Connection, connections: Sequence[Any]) -> list[A
     return [*known.values(), *found]
 
 
-def _also_shown_by(connection: Connection, connections: Sequence[Any], columns: Sequence[str]) -> list[Any]:
-    """Connections of any meeting that show the same identifier, unless it is somebody else's, too, in one of theirs."""
+def _also_shown_by(
+    connection: Connection, connections: Sequence[Any], columns: Sequence[str]
+) -> tuple[list[Any], set[str]]:
+    """Connections of any meeting that show identifiers that are theirs alone, and these.
+
+    One that somebody else shows, too, in one of their meetings is not theirs alone: a shared account.
+    """
     people = set(_people_behind(connection, connections).values())
     meetings = {person[:2] for person in people}
     found: list[Any] = []
@@ -196,7 +205,8 @@ def _also_shown_by(connection: Connection, connections: Sequence[Any], columns: 
         person = behind.get(key_of("connection", row))
         if person is not None and person[:2] in meetings and person not in people:
             shared |= _values([row], columns)
-    return [row for row in found if not _values([row], columns) & shared]
+    own = _values(connections, columns) - shared
+    return [row for row in found if not _values([row], columns) & shared], own
 
 
 def _erase_bodies(database: Database, account_id: str | None, subject: Subject, on_progress: Progress) -> int:

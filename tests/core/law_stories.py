@@ -351,6 +351,9 @@ STORIES: dict[str, list[Json]] = {
         w.created(0, WEEKS),
         w.started(FIRST),
     ],
+}
+
+PEOPLE_STORIES: dict[str, list[Json]] = {
     "signed_in_and_back_without_the_link": [
         w.registration(1, "created", "ann", WEEKS, status="approved"),
         w.person(FIRST + 1, "joined", "1", FIRST, **_who("ann"), participant_user_id="u"),
@@ -399,9 +402,6 @@ STORIES: dict[str, list[Json]] = {
         m.person(FIRST + 20, "joined", "8", FIRST, participant_uuid="p"),
         m.person(FIRST + 30, "left", "1", FIRST, participant_uuid="p", email="gus@example.com"),
     ],
-}
-
-LONG_STORIES: dict[str, list[Json]] = {
     "a_chain_between_two_registrants": [
         w.registration(1, "created", "ann", WEEKS, status="approved"),
         w.registration(1, "created", "ben", WEEKS, status="approved"),
@@ -429,4 +429,4 @@ LONG_STORIES: dict[str, list[Json]] = {
         m.person(FIRST + 0.9, "left", "0", FIRST, customer_key="k"),
     ],
 }
-"""Stories with too many orders to play them all."""
+"""Who was it: some of the orders of each, since there are too many to play them all."""

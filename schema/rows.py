@@ -177,6 +177,7 @@ class Connection(Row, frozen=True, gc=False):
     phone_number: str | None = None
     bind_participant_uuid: str | None = None
     parent_user_id: str | None = None
+    before_host: bool | None = None
     stamps: Stamps = {}
 
 
@@ -309,7 +310,7 @@ STAMPED: Mapping[str, tuple[str, ...]] = {
         "registration_type", "deleted_at", "alternative_hosts", "pmi", "uses_pmi",
     ),
     "instance": ("kind", "type", "topic", "host_id", "duration_minutes"),
-    "registrant": ("email", "first_name", "last_name", "custom_questions"),
+    "registrant": ("email", "first_name", "last_name", "custom_questions", "details"),
     "connection": (
         "participant_uuid", "bound_to", "room_uuid", "registrant_id", "zoom_user_id", "email", "name", "role",
         "participant_id", "customer_key", "custom_keys", "phone_number", "bind_participant_uuid", "parent_user_id",

@@ -11,14 +11,14 @@ class EventState(StrEnum):
 
     PENDING = "pending"  # kept, and not in the tables yet; the drain takes it
     DONE = "done"  # its facts are in the tables, committed together with this word
-    IGNORED = "ignored"  # known, and by decision not projected: the reason is in workers.core.projection.IGNORED
+    IGNORED = "ignored"  # known, and by decision not projected: the reason is in workers.core.ignored
     UNHANDLED = "unhandled"  # of a type Joinlog does not know; `joinlog replay --state unhandled` after an upgrade
     DEAD = "dead"  # fails whenever it is tried, see its error; `joinlog replay` after mending
 
 
 TRANSITIONS: Mapping[tuple[EventState, EventState], str] = {
     (EventState.PENDING, EventState.DONE): "projected",
-    (EventState.PENDING, EventState.IGNORED): "named in IGNORED",
+    (EventState.PENDING, EventState.IGNORED): "named in workers.core.ignored",
     (EventState.PENDING, EventState.UNHANDLED): "no projection knows its type",
     (EventState.PENDING, EventState.DEAD): "failed alone, after its batch was split",
     (EventState.DONE, EventState.PENDING): "replayed; facts are idempotent",

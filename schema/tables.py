@@ -243,7 +243,9 @@ class Connection(SQLModel, table=True):
     phone_number: str | None = _column("telephone number they called from")
     bind_participant_uuid: str | None = _column("participant_uuid of the connection that a telephone is bound to")
     parent_user_id: str | None = _column("the main room's connection of a breakout room's")
+    before_host: bool | None = _column("true when Zoom says they came before the host", Boolean)
     __table_args__ = (
+        partial_index("connection_before_host", "account_id", "uuid", where="before_host"),
         partial_index("connection_bound", "account_id", "uuid", where="bound_to IS NOT NULL"),
         partial_index(
             "connection_registrant", "account_id", "uuid", "registrant_id", where="registrant_id IS NOT NULL"

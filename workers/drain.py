@@ -37,7 +37,7 @@ from schema.store.inbox import Claimed, claim, claim_again, settling
 from schema.zoom.envelope import SHORT_TEXT_CHARACTERS_MAX
 from schema.zoom.payloads import PayloadError
 from workers.apply import apply_facts, project
-from workers.core.ignored import IGNORED
+from workers.core.ignored import why_ignored
 from workers.core.merge import Fact
 from workers.core.projection import PROJECTIONS
 from workers.metrics import RETRIES, count_batch
@@ -101,7 +101,7 @@ def read_batch(claimed: Sequence[Claimed]) -> Batch:
     for event in claimed:
         if len(batch.facts) >= FACTS_MAX:
             break
-        if event.event_type in IGNORED:
+        if event.event_type and why_ignored(event.event_type):
             batch.ignored.append(event)
         elif event.event_type not in PROJECTIONS:
             batch.unhandled.append(event)

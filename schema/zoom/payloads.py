@@ -71,6 +71,27 @@ class RegistrantPart(_Wire, frozen=True):
     status: str | None = None
     custom_questions: list[Question] | None = None
     create_time: str | None = None  # of the API's lists
+    address: Any = None
+    city: Any = None
+    comments: Any = None
+    country: Any = None
+    industry: Any = None
+    job_title: Any = None
+    no_of_employees: Any = None
+    org: Any = None
+    phone: Any = None
+    purchasing_time_frame: Any = None
+    role_in_purchase_process: Any = None
+    state: Any = None
+    tracking_source: Any = None
+    zip: Any = None
+
+
+DETAILS = (
+    "address", "city", "comments", "country", "industry", "job_title", "no_of_employees", "org", "phone",
+    "purchasing_time_frame", "role_in_purchase_process", "state", "tracking_source", "zip",
+)  # fmt: skip
+"""What a registration form may ask besides names, an address and questions of its own."""
 
 
 class ParticipantPart(_Wire, frozen=True):
@@ -137,6 +158,7 @@ class PayloadPart(_Wire, frozen=True):
     operation: str | None = None
     scope: str | None = None
     time_stamp: Number = None
+    deauthorization_time: str | None = None  # of `app_deauthorized`
     object: ObjectPart | None = None
     old_object: ObjectPart | None = None
 
@@ -254,6 +276,19 @@ def read_custom_keys(value: Any) -> str | None:
     if len(text.encode()) > IDENTIFIER_BYTES_MAX:  # ten keys may be longer than an index takes
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
     return text if kept else None
+
+
+def read_details(registrant: RegistrantPart) -> str | None:
+    """Read DETAILS that were told as JSON text, each under Zoom's name."""
+    told = {name: detail for name in DETAILS if (detail := _read_detail(getattr(registrant, name)))}
+    return json.dumps(told, ensure_ascii=False) if told else None
+
+
+def _read_detail(value: Any) -> Any:
+    """A text, or the parts of one (`tracking_source` has three); None for anything else."""
+    if isinstance(value, dict):
+        return {name: text for name, inner in value.items() if (text := _read_detail(inner))}
+    return read_text(value) if isinstance(value, int | str) else None
 
 
 def read_hosts(value: Any) -> str | None:

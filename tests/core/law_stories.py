@@ -25,6 +25,10 @@ def _who(name: str) -> Json:
     return {"registrant_id": name}
 
 
+def _waited(minute: float, name: str, **who: str) -> Json:
+    return m.live(minute, f"participant_{name}", "run-1==", FIRST, participant=who)
+
+
 STORIES: dict[str, list[Json]] = {
     "created_moved_and_run": [
         w.created(0, WEEKS),
@@ -354,6 +358,26 @@ STORIES: dict[str, list[Json]] = {
 }
 
 PEOPLE_STORIES: dict[str, list[Json]] = {
+    "who_waited_and_what_they_answered": [
+        m.registration(1, "created", "ann", WEEKS, status="approved", org="Corp"),
+        m.registration(2, "approved", "ann", WEEKS, org="Corporation", city="Bonn"),
+        _waited(FIRST - 1, "jbh_joined", registrant_id="ann"),
+        _waited(FIRST, "joined_waiting_room", user_id="1", registrant_id="ann", customer_key="k"),
+        m.person(FIRST + 1, "joined", "1", FIRST, customer_key="k2"),
+        m.person(FIRST + 2, "joined", "2", FIRST, customer_key="k2"),
+    ],
+    "the_only_session_moved_deleted_and_back": [
+        single.created(0, {"x": FIRST}),
+        single.changed(3, {"start_time": zoom(FIRST + 30), "type": 5}, {}, "single"),
+        single.scheduled(5, "deleted", {"start_time": zoom(FIRST + 30)}, operation="all"),
+        single.scheduled(6, "recovered", {}, operation="all"),
+        single.started(FIRST + 30),
+    ],
+    "the_only_session_deleted_whose_creation_was_never_seen": [
+        single.scheduled(5, "deleted", {"start_time": zoom(FIRST)}, operation="all"),
+        single.registration(2, "created", "ann", status="approved"),
+        single.started(FIRST),
+    ],
     "signed_in_and_back_without_the_link": [
         w.registration(1, "created", "ann", WEEKS, status="approved"),
         w.person(FIRST + 1, "joined", "1", FIRST, **_who("ann"), participant_user_id="u"),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 
-from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version
+from schema.store.health import InboxHealth, count_only_before_host, read_inbox_health, read_validations, server_version
 from webhook.access import all_meetings_only
 from webhook.health import what_is_missing
 from webhook.intake import ACCEPTED, NOT_KEPT, REFUSED
@@ -55,12 +55,14 @@ def _render() -> str:
     now = datetime.now(UTC)
     database, settings = parts().database, parts().settings
     inbox: InboxHealth | None = None
+    before_host = 0
     version, validations, missing = "", list[Validation](), what_is_missing(database)
     try:
         with database.read() as connection:
             inbox = read_inbox_health(connection)
             validations = validations_of(read_validations(connection), now)
             version = server_version(connection)
+            before_host = count_only_before_host(connection)
     except (SQLAlchemyError, OSError) as error:
         missing = missing or f"database: {type(error).__name__}"
     lag = (now - inbox.oldest_pending_at).total_seconds() if inbox and inbox.oldest_pending_at else 0.0
@@ -73,6 +75,7 @@ def _render() -> str:
         version=version,
         missing=missing,
         validations=validations,
+        before_host=before_host,
         queue=read_queue_health(settings.redis_url or "", settings.signing_keys),
         refused=refused_by_reason(),
         accepted=_total(ACCEPTED),

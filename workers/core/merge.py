@@ -82,13 +82,14 @@ RULES: Mapping[str, Mapping[str, Combine | None]] = {
     },
     "registrant": {
         "email": NEWEST, "first_name": NEWEST, "last_name": NEWEST, "custom_questions": NEWEST,
-        "registered_at": earliest, "history": union,
+        "registered_at": earliest, "history": union, "details": NEWEST,
     },
     "connection": {
         "meeting_id": latest, "joins": union, "leaves": union, "participant_uuid": NEWEST, "bound_to": NEWEST,
         "room_uuid": NEWEST, "registrant_id": NEWEST, "zoom_user_id": NEWEST, "email": NEWEST, "name": NEWEST,
         "role": NEWEST, "reported": union, "participant_id": NEWEST, "customer_key": NEWEST, "custom_keys": NEWEST,
         "phone_number": NEWEST, "bind_participant_uuid": NEWEST, "parent_user_id": NEWEST,
+        "before_host": latest,
     },
     "staff": {"role": NEWEST},
     "link_statement": {

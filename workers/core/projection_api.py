@@ -16,6 +16,7 @@ from schema.zoom.payloads import (
     ParticipantPart,
     PayloadError,
     RegistrantPart,
+    read_details,
     read_email,
     read_identifier,
     read_moment,
@@ -134,6 +135,7 @@ def _registrant(event: Event, registrant: RegistrantPart, occurrence_ids: tuple[
         "first_name": read_text(registrant.first_name),
         "last_name": read_text(registrant.last_name),
         "custom_questions": json.dumps(questions, ensure_ascii=False) if questions else None,
+        "details": read_details(registrant),
         "registered_at": signed_up_at,
         "history": tuple(sorted(history)),
     }

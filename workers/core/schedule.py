@@ -177,11 +177,18 @@ def _planned_now(
     planned = schedule_at(statements)
     single = planned.pop(SINGLE_OCCURRENCE, None)
     if meeting.type in SINGLE_SESSION_TYPES:
-        start, duration = meeting.scheduled_start, meeting.duration_minutes
-        return {SINGLE_OCCURRENCE: single or Planned(SINGLE_OCCURRENCE, start, duration, AVAILABLE, start)}
+        return {SINGLE_OCCURRENCE: single or _session_of(meeting)}
     if meeting.type in NO_SCHEDULE_TYPES:
         return {occurrence_id: occurrence for occurrence_id, occurrence in planned.items() if occurrence_id in held}
     return planned
+
+
+def _session_of(meeting: Meeting) -> Planned:
+    """The only session of a meeting whose date Zoom never stated by itself."""
+    start, deleted_at = meeting.scheduled_start, meeting.deleted_at
+    is_deleted = deleted_at is not None and (start is None or start > deleted_at)
+    status = DELETED if is_deleted else AVAILABLE
+    return Planned(SINGLE_OCCURRENCE, start, meeting.duration_minutes, status, start)
 
 
 def _as_held(meeting: Meeting, date: Planned, instances: Sequence[Instance]) -> Occurrence:

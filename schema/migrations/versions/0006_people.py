@@ -24,6 +24,7 @@ COLUMNS = {
         ("phone_number", sa.Text(), "telephone number they called from"),
         ("bind_participant_uuid", sa.Text(), "participant_uuid of the connection that a telephone is bound to"),
         ("parent_user_id", sa.Text(), "the main room's connection of a breakout room's"),
+        ("before_host", sa.Boolean(), "true when Zoom says they came before the host"),
     ),
     "participant": (
         (
@@ -72,6 +73,7 @@ def upgrade() -> None:
         ("account_id", "meeting_id", "registrant_id"),
         "joins IS NULL AND leaves IS NULL AND reported IS NULL AND registrant_id IS NOT NULL",
     )
+    _partial_index("connection_before_host", ("account_id", "uuid"), "before_host")
     op.create_table(
         "staff",
         sa.Column(
@@ -116,7 +118,7 @@ def _partial_index(name: str, columns: tuple[str, ...], where: str) -> None:
 
 def downgrade() -> None:
     op.drop_table("staff")
-    for name in (*BY_MEETING, "participant", "without_stay"):
+    for name in (*BY_MEETING, "participant", "without_stay", "before_host"):
         op.drop_index(f"connection_{name}", "connection")
     where = sa.text("email IS NOT NULL")
     op.create_index(

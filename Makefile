@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
 
-.PHONY: help run test matrix faults check lint types format bench bench-smoke bench-full bench-links screenshots clean
+.PHONY: help run test matrix faults check lint types format bench bench-smoke bench-full bench-links law screenshots clean
 
 help:           ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -46,6 +46,9 @@ bench-smoke: $(READY) ## a quick slice that asserts no times, so that the benchm
 
 bench-links: $(READY) ## linking scored against the simulated truth, beside the rules in use elsewhere
 	$(BIN)/python -m tests.bench.links
+
+law: $(READY)         ## the merge law with many more orders of the stories about people
+	LAW_ORDERS=2000 $(BIN)/pytest -n 2 tests/core/test_merge_law.py
 
 screenshots: $(READY) ## docs/screenshots/*.png, every page in light, dark and phone size
 	$(BIN)/python -m tests.screenshots

@@ -6,6 +6,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from joinlog.database import open_database
+from schema.settings import read_settings
 from workers.erase import erase_account, erase_person
 
 
@@ -24,6 +25,7 @@ def erase(account: str | None, person: str | None, yes: bool) -> None:
     whom = f"everybody in account {account}" if account is not None else f"the person behind {person}"
     if not yes:
         click.confirm(f"Erase {whom}? This cannot be undone.", abort=True)
+    domains = read_settings().staff_domain_names
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with open_database() as database, Progress(*columns, transient=True) as progress:
         task = progress.add_task("Reading the inbox", total=None)
@@ -32,9 +34,9 @@ def erase(account: str | None, person: str | None, yes: bool) -> None:
             progress.update(task, completed=done, total=total)
 
         erased = (
-            erase_account(database, account, show)
+            erase_account(database, account, show, domains)
             if account is not None
-            else erase_person(database, person or "", show)
+            else erase_person(database, person or "", show, domains)
         )
     click.echo(f"Erased {whom} from {erased.bodies} events and {erased.rows} rows.")
     if erased.remains is not None:

@@ -15,6 +15,7 @@ from rich.table import Table
 from joinlog.database import MeetingNumber, account_of, open_database
 from schema.own_events import link_event, stated_event
 from schema.rows import Instance
+from schema.settings import read_settings
 from schema.store.database import Database
 from schema.store.inbox import keep_own_event
 from schema.store.reports import find_instances, find_occurrence, read_links
@@ -127,7 +128,7 @@ def _say(database: Database, instance: Instance, occurrence: str | None, by: str
 def _record(database: Database, body: bytes) -> None:
     """Keep a statement as an event and bring it to the tables at once; other workers may do so at the same time."""
     keep_own_event(database, body)
-    Drain(database, retry_for_seconds=10).drain_all()
+    Drain(database, retry_for_seconds=10, staff_domains=read_settings().staff_domain_names).drain_all()
 
 
 def _as_text(moment: datetime) -> str:

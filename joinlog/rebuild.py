@@ -7,6 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from joinlog.database import open_database
 from schema.gc_tuning import collect_rarely
+from schema.settings import read_settings
 from workers.rebuild import BodiesMissing, Rebuilt
 from workers.rebuild import rebuild as rebuild_tables
 
@@ -28,7 +29,8 @@ def rebuild(check: bool) -> None:
             progress.update(task, completed=done, total=total)
 
         try:
-            rebuilt = rebuild_tables(database, check_only=check, on_progress=show)
+            domains = read_settings().staff_domain_names
+            rebuilt = rebuild_tables(database, check_only=check, on_progress=show, staff_domains=domains)
         except BodiesMissing as error:
             raise click.ClickException(
                 f"{error.missing} events have no body any more (BODY_RETENTION_DAYS). Rebuilding would lose what they "

@@ -21,8 +21,8 @@ Row = dict[str, Any]
 OCCURRENCE_HEADINGS = {
     "occurrence_id": "occurrence", "scheduled_start": "scheduled (UTC)", "status": "status", "instances": "instances",
     "link_state": "link", "registrants": "registrants", "attended": "attended", "no_shows": "no-shows",
-    "walk_ins": "walk-ins", "unidentified": "unidentified", "participants": "participants", "peak_concurrent": "peak",
-    "attended_minutes": "person-hours",
+    "walk_ins": "walk-ins", "unidentified": "unidentified", "staff": "staff", "participants": "participants",
+    "peak_concurrent": "peak", "attended_minutes": "person-hours",
 }  # fmt: skip
 PERSON_HEADINGS = {
     "name": "name", "email": "email", "person_id": "person", "is_registered": "registered",

@@ -72,7 +72,7 @@ def _sync_account(
 ) -> None:  # fmt: skip
     subject = " ".join(map(str, sorted(numbers))) or f"{days[0]}/{days[1]}"
     calls: Counter[str] = Counter()
-    drain = Drain(database, retry_for_seconds=RETRY_FOR_SECONDS)
+    drain = Drain(database, retry_for_seconds=RETRY_FOR_SECONDS, staff_domains=settings.staff_domain_names)
     with open_http() as http, _progress() as progress:
         client = ZoomClient(
             credentials, settings.zoom_api_url.rstrip("/"), settings.zoom_oauth_url,

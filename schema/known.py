@@ -28,6 +28,7 @@ class Which(StrEnum):
     """Which of the rows that have a key."""
 
     ALL = "all"
+    STAYLESS = "stayless"  # connections that name a registrant, and of which nobody reported a join or a leave
     BOUND = "bound"  # connections that are bound to another one
     REACHING = "reaching"  # stays that last, or lasted until the lookup's `since` or later
     CLOSING = "closing"  # stays that end with their instance, of people who have others that reach into them

@@ -61,6 +61,9 @@ class Meeting(Row, frozen=True, gc=False):
     recurrence: str | None = None
     registration_type: int | None = None
     deleted_at: datetime | None = None
+    alternative_hosts: str | None = None
+    pmi: int | None = None
+    uses_pmi: bool | None = None
     stamps: Stamps = {}
 
 
@@ -79,6 +82,7 @@ class Occurrence(Row, frozen=True, gc=False):
     held_from: datetime | None = None
     held_until: datetime | None = None
     link_state: str | None = None
+    held_milliseconds: int | None = None
 
 
 class ScheduleStatement(Row, frozen=True, gc=False):
@@ -132,6 +136,7 @@ class Registrant(Row, frozen=True, gc=False):
     status: str | None = None
     registered_at: datetime | None = None
     custom_questions: str | None = None
+    details: str | None = None
     history: tuple[StatusEntry, ...] = ()
     stamps: Stamps = {}
 
@@ -166,6 +171,13 @@ class Connection(Row, frozen=True, gc=False):
     name: str | None = None
     role: str | None = None
     reported: tuple[ReportedStay, ...] = ()
+    participant_id: str | None = None
+    customer_key: str | None = None
+    custom_keys: str | None = None
+    phone_number: str | None = None
+    bind_participant_uuid: str | None = None
+    parent_user_id: str | None = None
+    before_host: bool | None = None
     stamps: Stamps = {}
 
 
@@ -190,6 +202,19 @@ class Participant(Row, frozen=True, gc=False):
     role: str | None = None
     person_id: str | None = None
     counts_from: datetime | None = None
+    participant_id: str | None = None
+    staff_as: str | None = None
+
+
+class Staff(Row, frozen=True, gc=False):
+    """A row of `staff`."""
+
+    account_id: str
+    meeting_id: int
+    identifier: str
+    source: str
+    role: str | None = None
+    stamps: Stamps = {}
 
 
 class LinkStatement(Row, frozen=True, gc=False):
@@ -254,6 +279,7 @@ ROW_TYPES: Mapping[str, type[Row]] = {
     "registration": Registration,
     "connection": Connection,
     "participant": Participant,
+    "staff": Staff,
     "link_statement": LinkStatement,
     "link_history": LinkHistory,
     "join_log": LogLine,
@@ -270,6 +296,7 @@ KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "registration": ("account_id", "meeting_id", "registrant_id", "occurrence_id"),
     "connection": ("account_id", "uuid", "connection_id"),
     "participant": ("account_id", "uuid", "connection_id", "first_seen_at"),
+    "staff": ("account_id", "meeting_id", "identifier", "source"),
     "link_statement": ("account_id", "uuid", "source"),
     "link_history": ("account_id", "uuid", "decided_at"),
     "join_log": ("account_id", "line_id"),
@@ -280,13 +307,15 @@ KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
 STAMPED: Mapping[str, tuple[str, ...]] = {
     "meeting": (
         "kind", "type", "topic", "host_id", "timezone", "scheduled_start", "duration_minutes", "recurrence",
-        "registration_type", "deleted_at",
+        "registration_type", "deleted_at", "alternative_hosts", "pmi", "uses_pmi",
     ),
     "instance": ("kind", "type", "topic", "host_id", "duration_minutes"),
-    "registrant": ("email", "first_name", "last_name", "custom_questions"),
+    "registrant": ("email", "first_name", "last_name", "custom_questions", "details"),
     "connection": (
         "participant_uuid", "bound_to", "room_uuid", "registrant_id", "zoom_user_id", "email", "name", "role",
+        "participant_id", "customer_key", "custom_keys", "phone_number", "bind_participant_uuid", "parent_user_id",
     ),
+    "staff": ("role",),
     "link_statement": ("occurrence_id", "stated_by", "because"),
 }  # fmt: skip
 """Columns of which the newest statement counts: the time of each is in the row's `stamps`."""

@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     deauthorized_grace_days: int = Field(
         10, ge=0, le=3650, description="days between app_deauthorized and the erasure of the account"
     )
+    staff_domains: OptionalText = Field(
+        None, description="domains, comma-separated, whose people are staff: example.com,example.org; then rebuild"
+    )
     zoom_account_id: OptionalText = Field(
         None, description="account of a server-to-server app, to ask Zoom's API; several, comma-separated, in one order"
     )
@@ -132,6 +135,12 @@ class Settings(BaseSettings):
         """The apprise URLs, which hold passwords; a comma inside of one is no border."""
         text = self.alert_urls.get_secret_value() if self.alert_urls else ""
         return tuple(part for part in re.split(r"[\s,]+(?=[a-z0-9]+://)", text.strip().rstrip(",")) if part)
+
+    @cached_property
+    def staff_domain_names(self) -> frozenset[str]:
+        """The domains whose people are staff, in lower case."""
+        names = (name.strip().lstrip("@").lower() for name in (self.staff_domains or "").split(","))
+        return frozenset(name for name in names if name)
 
     @cached_property
     def zoom_credentials(self) -> tuple[ZoomCredentials, ...]:

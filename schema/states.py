@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 
@@ -11,14 +11,14 @@ class EventState(StrEnum):
 
     PENDING = "pending"  # kept, and not in the tables yet; the drain takes it
     DONE = "done"  # its facts are in the tables, committed together with this word
-    IGNORED = "ignored"  # known, and by decision not projected: the reason is in workers.core.projection.IGNORED
+    IGNORED = "ignored"  # known, and by decision not projected: the reason is in workers.core.ignored
     UNHANDLED = "unhandled"  # of a type Joinlog does not know; `joinlog replay --state unhandled` after an upgrade
     DEAD = "dead"  # fails whenever it is tried, see its error; `joinlog replay` after mending
 
 
 TRANSITIONS: Mapping[tuple[EventState, EventState], str] = {
     (EventState.PENDING, EventState.DONE): "projected",
-    (EventState.PENDING, EventState.IGNORED): "named in IGNORED",
+    (EventState.PENDING, EventState.IGNORED): "named in workers.core.ignored",
     (EventState.PENDING, EventState.UNHANDLED): "no projection knows its type",
     (EventState.PENDING, EventState.DEAD): "failed alone, after its batch was split",
     (EventState.DONE, EventState.PENDING): "replayed; facts are idempotent",
@@ -54,3 +54,37 @@ LINKED = (LinkState.CONFIRMED, LinkState.OBSERVED, LinkState.INFERRED)
 
 NEEDS_REVIEW = (LinkState.CONFLICT, LinkState.AMBIGUOUS, LinkState.UNSCHEDULED)
 """States shown to operations with their candidates: view needs_review."""
+
+
+class PersonStanding(StrEnum):
+    """What somebody is to an occurrence: the column `standing` of view occurrence_person."""
+
+    REGISTERED = "registered"  # their registration counts for it, and it was not held yet
+    ATTENDED = "attended"  # their registration counts for it, and they came
+    NO_SHOW = "no_show"  # their registration counts for it, and they did not come
+    WALK_IN = "walk_in"  # came, and has no registration that counts for it
+    UNIDENTIFIED = "unidentified"  # came, and nothing tells who it was
+    STAFF = "staff"  # came to run it, without a registration that counts for it
+
+
+REASONS: Mapping[PersonStanding, Sequence[str]] = {
+    PersonStanding.REGISTERED: ("registered for it", "registered for all"),
+    PersonStanding.ATTENDED: (
+        "registered for it",
+        "registered for all",
+        "known by address",
+        "known by another identifier",
+    ),
+    PersonStanding.NO_SHOW: ("registered for it", "registered for all"),
+    PersonStanding.WALK_IN: (
+        "never registered",
+        "registered for another occurrence",
+        "registered after it ended",
+        "cancelled before it started",
+        "not approved yet",
+        "denied",
+    ),
+    PersonStanding.UNIDENTIFIED: ("no identifier",),
+    PersonStanding.STAFF: ("host", "alternative host", "co-host", "panelist", "staff domain"),
+}
+"""Why somebody has a standing: every word that `reason` of view occurrence_person may hold."""

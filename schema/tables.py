@@ -89,6 +89,9 @@ class Meeting(SQLModel, table=True):
     deleted_at: datetime | None = _column("when the series was deleted, UTC; null again once recovered", UtcDateTime)
     stamps: str | None = _column(STAMPS)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    alternative_hosts: str | None = _column("addresses of the alternative hosts, lower case, each within semicolons")
+    pmi: int | None = _column("the host's personal meeting id, where Zoom tells it", BigInteger)
+    uses_pmi: bool | None = _column("true when it runs under the host's personal meeting id", Boolean)
     __table_args__ = (Index("meeting_updated", "updated_at"),)
 
 
@@ -111,6 +114,9 @@ class Occurrence(SQLModel, table=True):
     held_until: datetime | None = _column("end of its last instance, UTC; null while one runs", UtcDateTime)
     link_state: str | None = _column("least certain link_state among its instances")
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    held_milliseconds: int | None = _column(
+        "how long its instances ran, overlaps once, milliseconds; null while one runs", BigInteger
+    )
     __table_args__ = (Index("occurrence_updated", "updated_at"),)
 
 
@@ -182,6 +188,7 @@ class Registrant(SQLModel, table=True):
     history: str | None = _column(HISTORY)
     stamps: str | None = _column(STAMPS)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    details: str | None = _column("what else they told: org, job_title, phone and so on, JSON text")
     __table_args__ = (
         Index("registrant_email", "account_id", "meeting_id", "email"),
         Index("registrant_updated", "updated_at"),
@@ -223,17 +230,39 @@ class Connection(SQLModel, table=True):
     )
     room_uuid: str | None = _column("breakout room")
     registrant_id: str | None = _column("the registrant whose link was used")
-    zoom_user_id: str | None = _column("signed-in Zoom user")
+    zoom_user_id: str | None = _column("signed-in Zoom user: participant_user_id")
     email: str | None = _column("address, lower case, where Zoom shows it")
     name: str | None = _column("name shown, as last stated; never identifies anybody")
     role: str | None = _column("host, co-host or attendee, as last stated")
     stamps: str | None = _column(STAMPS)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     reported: str | None = _column("internal: every stay of Zoom's report, JSON text of pairs, ms since 1970")
+    participant_id: str | None = _column("Zoom's `id` of the participant, unless it is known to be participant_user_id")
+    customer_key: str | None = _column("key that an app built on Zoom's SDK gave them")
+    custom_keys: str | None = _column("keys that an app gave them, JSON text: a list of [key, value], sorted")
+    phone_number: str | None = _column("telephone number they called from")
+    bind_participant_uuid: str | None = _column("participant_uuid of the connection that a telephone is bound to")
+    parent_user_id: str | None = _column("the main room's connection of a breakout room's")
+    before_host: bool | None = _column("true when Zoom says they came before the host", Boolean)
     __table_args__ = (
+        partial_index("connection_before_host", "account_id", "uuid", where="before_host"),
         partial_index("connection_bound", "account_id", "uuid", where="bound_to IS NOT NULL"),
         partial_index(
             "connection_registrant", "account_id", "uuid", "registrant_id", where="registrant_id IS NOT NULL"
+        ),
+        partial_index(
+            "connection_participant", "account_id", "uuid", "participant_uuid", where="participant_uuid IS NOT NULL"
+        ),
+        *(
+            partial_index(f"connection_{name}", "account_id", "meeting_id", name, where=f"{name} IS NOT NULL")
+            for name in ("zoom_user_id", "participant_id", "email", "customer_key", "custom_keys", "phone_number")
+        ),
+        partial_index(
+            "connection_without_stay",
+            "account_id",
+            "meeting_id",
+            "registrant_id",
+            where="joins IS NULL AND leaves IS NULL AND reported IS NULL AND registrant_id IS NOT NULL",
         ),
         Index("connection_updated", "updated_at"),
     )
@@ -260,18 +289,33 @@ class Participant(SQLModel, table=True):
     name: str | None = _column("name shown; never identifies anybody")
     role: str | None = _column("host, co-host or attendee, as last stated")
     person_id: str | None = _column(
-        "who it was within the meeting: registrant:, user:, email: or connection: and an id"
+        "who it was within the meeting: registrant:, user:, email:, key:, keys:, phone: or connection: and an id"
     )
     counts_from: datetime | None = _column(
         "when the stay begins to add to the person's time, UTC; null when their other stays cover it", UtcDateTime
     )
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    participant_id: str | None = _column("Zoom's `id` of the participant, unless it is known to be participant_user_id")
+    staff_as: str | None = _column("co-host, panelist or staff domain, where that makes them staff")
     __table_args__ = (
         Index("participant_person", "account_id", "meeting_id", "person_id", "left_at"),
         Index("participant_registrant", "account_id", "meeting_id", "registrant_id"),
-        partial_index("participant_email", "account_id", "meeting_id", "email", where="email IS NOT NULL"),
         Index("participant_updated", "updated_at"),
     )
+
+
+class Staff(SQLModel, table=True):
+    """Who runs a meeting, as Zoom's API tells; the host, co-hosts and alternative hosts are known without it."""
+
+    __tablename__ = "staff"
+    account_id: str = _key(ACCOUNT)
+    meeting_id: int = _key("Zoom's number of the meeting", BigInteger)
+    identifier: str = _key("who: user: and Zoom's user id, or email: and an address in lower case")
+    source: str = _key("who says so: zoom")
+    role: str | None = _column("panelist or alternative host; null once they are not")
+    stamps: str | None = _column(STAMPS)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("staff_updated", "updated_at"),)
 
 
 class LinkStatement(SQLModel, table=True):
@@ -456,6 +500,6 @@ TABLES: dict[str, Table] = dict(METADATA.tables)
 
 DERIVED = (
     "meeting", "occurrence", "occurrence_history", "instance", "registrant", "registration", "connection",
-    "participant", "link_statement", "join_log", "account_departure",
+    "participant", "staff", "link_statement", "join_log", "account_departure",
 )  # fmt: skip
 """Tables that `joinlog rebuild` recomputes from the inbox. `link_history` is only ever added to."""

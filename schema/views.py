@@ -59,6 +59,38 @@ _PEAK = """(SELECT max(present) FROM (
           AND s.counts_from IS NOT NULL
     ) AS ends) AS counted)"""
 
+_STAFF = """(CASE
+    WHEN p.zoom_user_id = i.host_id OR p.participant_id = i.host_id OR p.email = lower(i.host_id) THEN '5host'
+    WHEN replace(m.alternative_hosts, ';' || p.email || ';', '') <> m.alternative_hosts THEN '4alternative host'
+    ELSE COALESCE((
+        SELECT max(CASE t.role WHEN 'alternative host' THEN '4' WHEN 'panelist' THEN '2' END || t.role) FROM staff t
+        WHERE t.account_id = o.account_id AND t.meeting_id = o.meeting_id
+        AND t.identifier IN ('user:' || p.zoom_user_id, 'email:' || p.email)),
+        CASE p.staff_as WHEN 'co-host' THEN '3' WHEN 'panelist' THEN '2' WHEN 'staff domain' THEN '1' END || p.staff_as)
+    END)"""
+# Why a stay is one of somebody who runs it; the digit makes the weightiest reason the greatest. None: it is not.
+
+_WHY = f"""(SELECT max(CASE r.occurrence_id WHEN '*' THEN '0' ELSE '1' END || CASE
+    WHEN {_STANDS} THEN CASE r.occurrence_id WHEN '*' THEN '+registered for all' ELSE '+registered for it' END
+    WHEN r.status = 'pending' THEN '-not approved yet'
+    WHEN r.status = 'denied' THEN '-denied'
+    WHEN r.since > COALESCE(o.held_until, CASE WHEN o.held_from IS NULL THEN {{planned_end}} END, {{for_ever}})
+        THEN '-registered after it ended'
+    ELSE '-cancelled before it started' END)
+    FROM registration r WHERE r.registrant_id = {{registrant}} AND {_BOTH})"""
+# What the word about this occurrence ('1') or else about all of them ('0') makes of a registrant, and why.
+
+_SINCE = f"""COALESCE(
+    (SELECT max(r.since) FROM registration r WHERE r.registrant_id = {{registrant}} AND {_OF_OCCURRENCE}),
+    (SELECT max(r.since) FROM registration r WHERE r.registrant_id = {{registrant}} AND {_OF_ALL}))"""
+
+_PERSONS_REGISTRANT = "substr(p.person_id, 12)"  # what follows `registrant:`
+
+
+def _of(registrant: str, query: str) -> str:
+    return query.replace("{registrant}", registrant)
+
+
 _NEEDING_REVIEW = ", ".join(f"'{state.value}'" for state in NEEDS_REVIEW)
 
 _KEYS = {
@@ -70,7 +102,7 @@ _KEYS = {
 VIEWS: Mapping[str, View] = {
     "occurrence_report": View(
         "For each occurrence: how many had registered, came, and did not. One row per occurrence. "
-        "registrants = attended + no_shows; participants = attended + walk_ins + unidentified.",
+        "registrants = attended + no_shows; participants = attended + walk_ins + unidentified; staff are neither.",
         {
             **_KEYS,
             "topic": "title of the meeting",
@@ -85,19 +117,21 @@ VIEWS: Mapping[str, View] = {
             "attended": "registrants who came; null when it was not held",
             "no_shows": "registrants who did not; null when it was not held",
             "walk_ins": "people who came without being its registrants; null when it was not held",
-            "unidentified": "connections without any identifier, each counted by itself; null when it was not held",
-            "participants": "everybody who came; null when it was not held",
-            "peak_concurrent": "most people there at the same moment; null when it was not held",
-            "attended_minutes": "minutes of all people together, rounded to 0.01; null when it was not held",
+            "unidentified": "people of whom nothing tells who they were; null when it was not held",
+            "staff": "people who ran it and are none of its registrants; null when it was not held",
+            "participants": "everybody who came but staff; null when it was not held",
+            "peak_concurrent": "most people there at the same moment, staff too; null when it was not held",
+            "attended_minutes": "minutes of all people together, staff too, rounded to 0.01; null when it was not held",
         },
         f"""
         SELECT account_id, meeting_id, occurrence_id, topic, scheduled_start, duration_minutes, status, instances,
                link_state, held_from, held_until, registrants,
                CASE WHEN instances > 0 THEN attended END AS attended,
                CASE WHEN instances > 0 THEN registrants - attended END AS no_shows,
-               CASE WHEN instances > 0 THEN participants - attended - unidentified END AS walk_ins,
-               CASE WHEN instances > 0 THEN unidentified END AS unidentified,
-               CASE WHEN instances > 0 THEN participants END AS participants,
+               CASE WHEN instances > 0 THEN people - attended - staff - unknown + unknown_staff END AS walk_ins,
+               CASE WHEN instances > 0 THEN unknown - unknown_staff END AS unidentified,
+               CASE WHEN instances > 0 THEN staff END AS staff,
+               CASE WHEN instances > 0 THEN people - staff END AS participants,
                CASE WHEN instances > 0 THEN COALESCE(peak_concurrent, 0) END AS peak_concurrent,
                CASE WHEN instances > 0 THEN attended_minutes END AS attended_minutes
         FROM (
@@ -105,9 +139,13 @@ VIEWS: Mapping[str, View] = {
                    max(o.scheduled_start) AS scheduled_start, max(o.duration_minutes) AS duration_minutes,
                    max(o.status) AS status, max(o.instances) AS instances, max(o.link_state) AS link_state,
                    max(o.held_from) AS held_from, max(o.held_until) AS held_until,
-                   count(DISTINCT p.person_id) AS participants,
+                   count(DISTINCT p.person_id) AS people,
                    count(DISTINCT CASE WHEN {_IS_REGISTERED} THEN p.person_id END) AS attended,
-                   count(DISTINCT CASE WHEN p.person_id LIKE 'connection:%' THEN p.person_id END) AS unidentified,
+                   count(DISTINCT CASE WHEN {_STAFF} IS NOT NULL AND NOT {_IS_REGISTERED} THEN p.person_id END)
+                       AS staff,
+                   count(DISTINCT CASE WHEN p.person_id LIKE 'connection:%' THEN p.person_id END) AS unknown,
+                   count(DISTINCT CASE WHEN p.person_id LIKE 'connection:%' AND {_STAFF} IS NOT NULL
+                         THEN p.person_id END) AS unknown_staff,
                    {{minutes}} AS attended_minutes,
                    {_REGISTRANTS} AS registrants,
                    {_PEAK} AS peak_concurrent
@@ -120,11 +158,98 @@ VIEWS: Mapping[str, View] = {
         ) AS counted
         """,
     ),
+    "occurrence_person": View(
+        "Who had registered for an occurrence, who came, and what each of them is to it. One row per registrant and "
+        "per person who came; the sums are those of occurrence_report.",
+        {
+            **_KEYS,
+            "person_id": "who: registrant:, user:, email:, key:, keys:, phone: or connection: and an id in the meeting",
+            "registrant_id": "the registrant, as in table registrant; null for who never registered for the meeting",
+            "name": "the name they registered with, else one they showed; never identifies anybody",
+            "email": "the address they registered with, else one they showed, lower case",
+            "standing": "attended, no_show, walk_in, unidentified or staff; registered before it was held",
+            "registered_since": "registered since, UTC",
+            "first_joined_at": "first join, UTC; null for who did not come, or when only leaves were reported",
+            "last_left_at": "last leave, UTC; null while they are there",
+            "attended_seconds": "seconds there, overlapping stays counted once, to 0.001; 0 for who did not come",
+            "attended_share": "of the time it was held, 0 to 1; null before and while it is held",
+            "connections": "how many connections they used, breakout rooms left out",
+            "is_present": "true while they are there",
+            "reason": "why this standing, in one of the words listed under States",
+        },
+        f"""
+        SELECT account_id, meeting_id, occurrence_id, person_id, registrant_id, name, email,
+               CASE WHEN substr(why, 2, 1) = '+'
+                    THEN CASE WHEN instances = 0 THEN 'registered' WHEN came = 1 THEN 'attended' ELSE 'no_show' END
+                    WHEN staff IS NOT NULL THEN 'staff'
+                    WHEN person_id LIKE 'connection:%' THEN 'unidentified'
+                    ELSE 'walk_in' END AS standing,
+               registered_since, first_joined_at, last_left_at, attended_seconds,
+               CASE WHEN attended_seconds * 1000 >= held_milliseconds THEN CAST(1 AS double precision)
+                    ELSE attended_seconds * 1000 / held_milliseconds END AS attended_share,
+               connections, is_present,
+               CASE WHEN substr(why, 2, 1) = '+'
+                    THEN CASE WHEN came = 0 OR by_link = 1 THEN substr(why, 3)
+                              WHEN by_address = 1 THEN 'known by address' ELSE 'known by another identifier' END
+                    WHEN staff IS NOT NULL THEN substr(staff, 2)
+                    WHEN person_id LIKE 'connection:%' THEN 'no identifier'
+                    WHEN why IS NOT NULL THEN substr(why, 3)
+                    WHEN registrant_id IS NOT NULL THEN 'registered for another occurrence'
+                    ELSE 'never registered' END AS reason
+        FROM (
+            SELECT o.account_id, o.meeting_id, o.occurrence_id, p.person_id,
+                   max(o.instances) AS instances, max(o.held_milliseconds) AS held_milliseconds, 1 AS came,
+                   max(g.registrant_id) AS registrant_id,
+                   COALESCE(max(NULLIF(trim(COALESCE(g.first_name, '') || ' ' || COALESCE(g.last_name, '')), '')),
+                            max(p.name)) AS name,
+                   COALESCE(max(g.email), max(p.email)) AS email,
+                   max({_STAFF}) AS staff,
+                   max(CASE WHEN p.registrant_id = g.registrant_id THEN 1 ELSE 0 END) AS by_link,
+                   max(CASE WHEN p.email = g.email THEN 1 ELSE 0 END) AS by_address,
+                   {_of(_PERSONS_REGISTRANT, _WHY)} AS why,
+                   {_of(_PERSONS_REGISTRANT, _SINCE)} AS registered_since,
+                   min(p.joined_at) AS first_joined_at,
+                   CASE WHEN {{any_open}} THEN NULL ELSE max(p.left_at) END AS last_left_at,
+                   {{seconds}} AS attended_seconds,
+                   count(DISTINCT CASE WHEN p.room_uuid IS NULL
+                         THEN p.uuid || ' ' || COALESCE(p.participant_uuid, p.connection_id) END) AS connections,
+                   {{any_open}} AS is_present
+            FROM {_INSTANCES}
+            LEFT JOIN meeting m ON m.account_id = o.account_id AND m.meeting_id = o.meeting_id
+            LEFT JOIN registrant g
+              ON g.account_id = o.account_id AND g.meeting_id = o.meeting_id
+             AND p.person_id LIKE 'registrant:%' AND g.registrant_id = {_PERSONS_REGISTRANT}
+            GROUP BY o.account_id, o.meeting_id, o.occurrence_id, p.person_id
+            UNION ALL
+            SELECT o.account_id, o.meeting_id, o.occurrence_id, 'registrant:' || r.registrant_id,
+                   o.instances, o.held_milliseconds, 0, r.registrant_id,
+                   NULLIF(trim(COALESCE(g.first_name, '') || ' ' || COALESCE(g.last_name, '')), ''), g.email,
+                   NULL, 0, 0,
+                   CASE r.occurrence_id WHEN '*' THEN '0+registered for all' ELSE '1+registered for it' END, r.since,
+                   NULL, NULL, CAST(0 AS double precision), 0, FALSE
+            FROM occurrence o
+            {{then_join}} registration r ON {_BOTH}
+            LEFT JOIN registrant g
+              ON g.account_id = o.account_id AND g.meeting_id = o.meeting_id AND g.registrant_id = r.registrant_id
+            WHERE {_STANDS}
+              AND NOT (r.occurrence_id = '*' AND EXISTS (
+                  SELECT 1 FROM registration own WHERE own.account_id = r.account_id
+                  AND own.meeting_id = r.meeting_id AND own.registrant_id = r.registrant_id
+                  AND own.occurrence_id = o.occurrence_id))
+              AND NOT EXISTS (
+                  SELECT 1 FROM participant s
+                  {{then_join}} instance j ON j.account_id = s.account_id AND j.uuid = s.uuid
+                  WHERE s.account_id = o.account_id AND s.meeting_id = o.meeting_id
+                  AND s.person_id = 'registrant:' || r.registrant_id
+                  AND j.meeting_id = o.meeting_id AND j.occurrence_id = o.occurrence_id)
+        ) AS people
+        """,
+    ),
     "attendance": View(
         "Who came to which occurrence, and for how long. One row per person and occurrence.",
         {
             **_KEYS,
-            "person_id": "who, within the meeting: registrant:, user:, email: or connection:, then an id",
+            "person_id": "who: registrant:, user:, email:, key:, keys:, phone: or connection: and an id in the meeting",
             "name": "a name they showed; never identifies anybody",
             "email": "an address of theirs, lower case, where known",
             "first_joined_at": "first join, UTC; null when only leaves were reported",

@@ -15,6 +15,18 @@ from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
 Json = dict[str, Any]
 SERIES = {"created", "updated", "converted_to_meeting", "converted_to_webinar"}
 ENDED_OR_BACK = {"deleted": "deleted", "permanently_deleted": "deleted", "recovered": "recovered"}
+WAITING = {
+    f"participant_{name}"
+    for name in (
+        "joined_waiting_room", "left_waiting_room", "put_in_waiting_room", "admitted", "jbh_joined", "jbh_waiting",
+        "jbh_waiting_left",
+    )
+}  # fmt: skip
+"""Events that tell who somebody is, and not that they were there."""
+ABOUT_A_REGISTRANT = (
+    "address", "city", "comments", "country", "industry", "job_title", "no_of_employees", "org", "phone",
+    "purchasing_time_frame", "role_in_purchase_process", "state", "tracking_source", "zip",
+)  # fmt: skip
 ROLES_OF_TIME = {"joined": "join_time", "left": "leave_time"}
 
 
@@ -43,7 +55,7 @@ class PlainReading:
         self.payload: Json = body["payload"]
         self.zoom_object: Json = self.payload.get("object") or {}
         self.account_id: str = self.payload.get("account_id") or ""
-        self.event_ts_ms = number_or_none(body.get("event_ts", self.payload.get("event_ts")))
+        self.event_ts_ms = time_ms(body.get("event_ts", self.payload.get("event_ts")))
         self.at = arrived_at if self.event_ts_ms is None else moment_of(self.event_ts_ms)
         self.kind, _, self.name = self.event.partition(".")
 
@@ -65,6 +77,9 @@ class PlainReading:
         if self.event == "app_deauthorized":
             departed = moment(self.payload.get("deauthorization_time")) or self.at
             yield Said("account_departure", (), {"deauthorized_at": departed})
+        if self.name in WAITING:
+            yield from self._waited()
+            return
         if self.meeting_id is not None:
             yield Said("meeting", (self.meeting_id,), self._meeting())
         if self.name in {"started", "ended"} or self.name.startswith("participant_"):
@@ -133,7 +148,12 @@ class PlainReading:
             "meeting_id": self.meeting_id,
             "participant_uuid": text(person.get("participant_uuid")),
             "registrant_id": text(person.get("registrant_id")),
-            "zoom_user_id": text(person.get("participant_user_id")) or text(person.get("id")),
+            "zoom_user_id": text(person.get("participant_user_id")),
+            "participant_id": self._other_id(person),
+            "customer_key": text(person.get("customer_key")),
+            "phone_number": text(person.get("phone_number")),
+            "bind_participant_uuid": text(person.get("bind_participant_uuid")),
+            "parent_user_id": text(person.get("parent_user_id")),
             "email": text(person.get("email")),
             "name": text(person.get("user_name")),
             "room_uuid": text(self.zoom_object.get("breakout_room_uuid")),
@@ -145,6 +165,30 @@ class PlainReading:
         connection_id = text(person.get("user_id")) or text(person.get("participant_uuid"))
         return Said("connection", (self.zoom_object["uuid"], connection_id), columns)
 
+    def _waited(self) -> Iterator[Said]:
+        person = self.zoom_object["participant"]
+        names = [text(person.get(name)) for name in ("user_id", "participant_uuid")]
+        connection_id = names[0] or names[1]
+        if self.name == "participant_jbh_joined" and connection_id is None:
+            who = text(person.get("registrant_id")) or text(person.get("id"))
+            if who is None:
+                return  # then its place is by the event itself
+            connection_id = f"before host: {who}"
+        if connection_id is not None:
+            columns: Json = {
+                name: text(person.get(name))
+                for name in ("participant_uuid", "registrant_id", "customer_key", "phone_number", "email")
+            }
+            columns |= {"meeting_id": self.meeting_id, "name": text(person.get("user_name"))}
+            columns |= {"zoom_user_id": text(person.get("participant_user_id")), "joins": None, "leaves": None}
+            columns["participant_id"] = self._other_id(person)
+            columns["before_host"] = True if self.name == "participant_jbh_joined" else None
+            yield Said("connection", (self.zoom_object["uuid"], connection_id), columns)
+
+    @staticmethod
+    def _other_id(person: Json) -> str | None:
+        return text(person.get("id")) if person.get("id") != person.get("participant_user_id") else None
+
     def _registrant(self) -> Said:
         person = self.zoom_object["registrant"]
         standing = self.name.removeprefix("registration_")
@@ -152,6 +196,8 @@ class PlainReading:
         history = [ms_of(self.at), "approved" if standing == "created" else standing, ids or [EVERY_OCCURRENCE]]
         columns: Json = {name: text(person.get(name)) for name in ("email", "first_name", "last_name")}
         columns |= {"custom_questions": person.get("custom_questions") or None, "history": [history]}
+        details = {name: person[name] for name in ABOUT_A_REGISTRANT if person.get(name)}
+        columns["details"] = details or None
         columns["registered_at"] = self.at if standing == "created" else None
         return Said("registrant", (self.meeting_id, person["id"]), columns)
 
@@ -159,6 +205,13 @@ class PlainReading:
 def text(value: object) -> str | None:
     """A text; an empty one says nothing."""
     return str(value) if value not in (None, "") else None
+
+
+def time_ms(value: object) -> int | None:
+    """`event_ts`: a number, a number as text, or a moment written out."""
+    if isinstance(value, str) and "-" in value:
+        return ms_of(datetime.strptime(value, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC))
+    return number_or_none(value)
 
 
 def number_or_none(value: object) -> int | None:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -50,6 +50,7 @@ def apply_facts(
     facts: Sequence[Fact],
     clock: Callable[[], datetime],
     settle: Settle = lambda _dialect, _now: (),
+    staff_domains: Collection[str] = (),
 ) -> list[RowChange]:
     """Bring the facts of events into the tables; the caller's transaction makes it one with settling them.
 
@@ -57,9 +58,13 @@ def apply_facts(
     time. Returns every row that changed.
     """
     dialect = dialect_of(connection)
-    known = load(connection, partial(lookups, facts), dialect.hold_meetings(buckets_of(facts)) if facts else ())
+    known = load(
+        connection,
+        partial(lookups, facts, staff_domains=staff_domains),
+        dialect.hold_meetings(buckets_of(facts)) if facts else (),
+    )
     now = clock()
-    return save(connection, decide(facts, known, now), settle(dialect, now))
+    return save(connection, decide(facts, known, now, staff_domains), settle(dialect, now))
 
 
 def buckets_of(facts: Iterable[Fact]) -> set[int]:

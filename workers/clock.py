@@ -62,7 +62,13 @@ def run_clock(settings: Settings) -> None:
             Duty("retention", HOUR_SECONDS, lambda: remove_bodies(database, settings.body_retention_days)),
             Duty("judge", JUDGE_SECONDS, judge.judge),
             Duty("log", LOG_SECONDS, lambda: trim_log(database)),
-            Duty("departures", HOUR_SECONDS, lambda: erase_departed(database, settings.deauthorized_grace_days)),
+            Duty(
+                "departures",
+                HOUR_SECONDS,
+                lambda: erase_departed(
+                    database, settings.deauthorized_grace_days, staff_domains=settings.staff_domain_names
+                ),
+            ),
         ]
     )
     metrics = Publisher(database, "clock")

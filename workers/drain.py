@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -37,7 +37,7 @@ from schema.store.inbox import Claimed, claim, claim_again, claim_recent, settli
 from schema.zoom.envelope import SHORT_TEXT_CHARACTERS_MAX
 from schema.zoom.payloads import PayloadError
 from workers.apply import apply_facts, project
-from workers.core.ignored import IGNORED
+from workers.core.ignored import why_ignored
 from workers.core.merge import Fact
 from workers.core.projection import PROJECTIONS
 from workers.cursor import Cursor, Look
@@ -102,7 +102,7 @@ def read_batch(claimed: Sequence[Claimed]) -> Batch:
     for event in claimed:
         if len(batch.facts) >= FACTS_MAX:
             break
-        if event.event_type in IGNORED:
+        if event.event_type and why_ignored(event.event_type):
             batch.ignored.append(event)
         elif event.event_type not in PROJECTIONS:
             batch.unhandled.append(event)
@@ -127,6 +127,7 @@ class Drain:
         stopping: threading.Event | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         retry_for_seconds: float = RETRY_FOR_SECONDS,
+        staff_domains: Collection[str] = (),
     ) -> None:
         self._database = database
         self._batch_events = batch_events
@@ -134,6 +135,7 @@ class Drain:
         self._now = now
         self._retry_for_seconds = retry_for_seconds
         self._cursor = Cursor()
+        self._staff_domains = staff_domains
 
     def drain_all(self) -> int:
         """Settle pending events until there are none; returns how many. Raises when the database stays away."""
@@ -203,7 +205,7 @@ class Drain:
             ]
 
         if batch.facts:
-            changes = apply_facts(connection, batch.facts, self._now, settle)
+            changes = apply_facts(connection, batch.facts, self._now, settle, self._staff_domains)
             self._database.changes.hand_over(connection, changes)
         elif claimed:
             dialect = self._database.dialect

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -37,8 +37,20 @@ from schema.store.load import read_rows
 from schema.store.shadow import stop_drains
 from schema.tables import DERIVED
 from schema.zoom.envelope import decode_document
-from schema.zoom.erasure import ERASED, Subject, forget, pseudonym, without_addresses
+from schema.zoom.erasure import (
+    ERASED,
+    KEYS,
+    STAFF_PSEUDONYMS,
+    Subject,
+    forget,
+    forget_custom_keys,
+    forget_key,
+    pseudonym,
+    without_addresses,
+)
+from schema.zoom.payloads import read_hosts
 from workers.core.projection import PROJECTIONS
+from workers.core.staff import DOMAIN
 
 BATCH_BODIES = 500
 BATCH_ROWS = 500
@@ -47,20 +59,28 @@ PAUSE_SECONDS = 0.005  # between two transactions: on SQLite intake writes in th
 Progress = Callable[[int, int], None]
 
 PERSONAL = {
-    "registrant": ("first_name", "last_name", "custom_questions"),
+    "registrant": ("first_name", "last_name", "custom_questions", "details"),
     "connection": ("name",),
     "participant": ("name",),
     "join_log": ("name",),
 }
 """Columns that hold what a person is called or answered; `email` and `person_id` besides."""
 
-OPAQUE = frozenset({"account_id", "uuid", "connection_id", "person_id", "registrant_id", "statement_id", "line_id"})
+OPAQUE = KEYS | {
+    "account_id", "uuid", "connection_id", "person_id", "registrant_id", "statement_id", "line_id", "identifier",
+}  # fmt: skip
 """Columns whose words are identifiers; an address in one stands after WITHOUT_ID."""
+
+USER_IDS = ("zoom_user_id", "participant_id")
+KEY_PREFIXES: Mapping[str, Callable[..., str]] = {
+    "key": forget_key, "phone": forget_key, "keys": forget_custom_keys,
+}  # fmt: skip
+"""What begins the person_id that rests on such an identifier, and how that is forgotten."""
 
 WITHOUT_ID = "email:"
 """What begins the id of a registrant, or of a person, whom Zoom gave none."""
 
-LEFT_OUT = ("last_name", "custom_questions")  # an erased body does not have them at all
+LEFT_OUT = ("last_name", "custom_questions", "details")  # an erased body does not have them at all
 
 OF_ACCOUNT = {"meeting": ("topic",), "instance": ("topic",)}
 
@@ -77,29 +97,38 @@ class Erased:
     remains: str | None = None
 
 
-def erase_person(database: Database, email: str, on_progress: Progress = lambda _done, _total: None) -> Erased:
+def erase_person(
+    database: Database,
+    email: str,
+    on_progress: Progress = lambda _done, _total: None,
+    staff_domains: Collection[str] = (),
+) -> Erased:
     """Erase the person behind an address, in every account."""
     with database.read() as connection:
-        subject = _identify(connection, email.strip().lower())
+        subject = _identify(connection, email.strip().lower(), frozenset(staff_domains))
     bodies = _erase_bodies(database, None, subject, on_progress)
     rows = 0
     for table in REWRITTEN:
         with database.read() as connection:
-            theirs = list(_rows_of(connection, table, subject)) if table in PERSONAL else []
-            mentions = {
-                key_of(table, row) for email in subject.emails for row in read_mentions(connection, table, email)
-            }
-        rows += _erase_rows(database, table, theirs, subject, is_theirs=True)
-        rows += _erase_rows(database, table, sorted(mentions.difference(theirs)), subject, is_theirs=False)
-    return Erased(bodies, rows, database.scrub(subject.emails))
+            theirs = _rows_of(connection, table, subject) if table in PERSONAL else {}
+            mentions = _mentions_of(connection, table, subject)
+        rows += _erase_rows(database, table, list(theirs), subject, is_theirs=True)
+        others = sorted(mentions.keys() - theirs.keys())
+        rows += _erase_rows(database, table, others, subject, is_theirs=False)
+    return Erased(bodies, rows, database.scrub({*subject.emails, *subject.keys}))
 
 
-def erase_account(database: Database, account_id: str, on_progress: Progress = lambda _done, _total: None) -> Erased:
+def erase_account(
+    database: Database,
+    account_id: str,
+    on_progress: Progress = lambda _done, _total: None,
+    staff_domains: Collection[str] = (),
+) -> Erased:
     """Erase everybody in an account, and what its meetings are called.
 
     Dead letters whose account cannot be read go when they mention the account.
     """
-    subject = Subject(secrets.token_bytes(32), is_everybody=True)
+    subject = Subject(secrets.token_bytes(32), is_everybody=True, staff_domains=frozenset(staff_domains))
     bodies = _erase_bodies(database, account_id, subject, on_progress)
     rows = 0
     for table in REWRITTEN:
@@ -118,25 +147,76 @@ def erase_account(database: Database, account_id: str, on_progress: Progress = l
     return Erased(bodies, rows, database.scrub(()))
 
 
-def _identify(connection: Connection, email: str) -> Subject:
+def _identify(connection: Connection, email: str, staff_domains: frozenset[str]) -> Subject:
     """Everything Zoom called the person behind an address, and every connection of theirs, bound ones included."""
     registrants = read_by_email(connection, "registrant", email)
     connections = read_by_email(connection, "connection", email)
     registrant_ids = {row.registrant_id for row in (*registrants, *connections) if row.registrant_id}
     connections += read_by_column(connection, "connection", "registrant_id", registrant_ids)
-    user_ids = {row.zoom_user_id for row in connections if row.zoom_user_id}
-    connections += read_by_column(connection, "connection", "zoom_user_id", user_ids)
-    shown = {key_of("connection", row) for row in connections}
-    stays: list[Any] = read_rows(connection, "participant", BY_CONNECTION, sorted(shown))
-    people = {(row.account_id, row.meeting_id, row.person_id) for row in stays if row.meeting_id}
-    stays += read_rows(connection, "participant", BY_PERSON, sorted(people))
+    connections = _of_one_person(connection, connections)
+    user_ids: set[str] = set()
+    for columns in (USER_IDS, *((name,) for name in sorted(KEYS))):
+        found, own = _also_shown_by(connection, connections, columns)
+        connections += found
+        if columns is USER_IDS:
+            user_ids = own
+    connections = _of_one_person(connection, connections)
     return Subject(
         salt=secrets.token_bytes(32),
-        emails=frozenset({email} | {row.email for row in (*connections, *stays) if row.email}),
+        emails=frozenset({email} | {row.email for row in connections if row.email}),
         registrant_ids=frozenset(name for name in registrant_ids if not name.startswith(WITHOUT_ID)),
         user_ids=frozenset(user_ids),
-        connections=frozenset((row.uuid, row.connection_id) for row in (*connections, *stays)),
+        connections=frozenset((row.uuid, row.connection_id) for row in connections),
+        keys=frozenset(_values(connections, KEYS)),
+        staff_domains=staff_domains,
     )
+
+
+def _values(connections: Iterable[Any], columns: Iterable[str]) -> set[str]:
+    return {value for row in connections for name in columns if (value := getattr(row, name)) is not None}
+
+
+def _people_behind(connection: Connection, connections: Iterable[Any]) -> dict[Key, Key]:
+    """The person of each connection that has stays, within its meeting."""
+    keys = sorted({key_of("connection", row) for row in connections})
+    stays: list[Any] = read_rows(connection, "participant", BY_CONNECTION, keys)
+    return {
+        (row.account_id, row.uuid, row.connection_id): (row.account_id, row.meeting_id, row.person_id)
+        for row in stays
+        if row.meeting_id
+    }
+
+
+def _of_one_person(connection: Connection, connections: Sequence[Any]) -> list[Any]:
+    """These connections, and the others of the people behind them."""
+    people = sorted(set(_people_behind(connection, connections).values()))
+    stays: list[Any] = read_rows(connection, "participant", BY_PERSON, people)
+    known = {key_of("connection", row): row for row in connections}
+    others = {(row.account_id, row.uuid, row.connection_id) for row in stays} - known.keys()
+    found: list[Any] = read_rows(connection, "connection", BY_CONNECTION, sorted(others))
+    return [*known.values(), *found]
+
+
+def _also_shown_by(
+    connection: Connection, connections: Sequence[Any], columns: Sequence[str]
+) -> tuple[list[Any], set[str]]:
+    """Connections of any meeting that show identifiers that are theirs alone, and these.
+
+    One that somebody else shows, too, in one of their meetings is not theirs alone: a shared account.
+    """
+    people = set(_people_behind(connection, connections).values())
+    meetings = {person[:2] for person in people}
+    found: list[Any] = []
+    for name in columns:
+        found += read_by_column(connection, "connection", name, _values(connections, columns))
+    behind = _people_behind(connection, found)
+    shared: set[str] = set()
+    for row in found:
+        person = behind.get(key_of("connection", row))
+        if person is not None and person[:2] in meetings and person not in people:
+            shared |= _values([row], columns)
+    own = _values(connections, columns) - shared
+    return [row for row in found if not _values([row], columns) & shared], own
 
 
 def _erase_bodies(database: Database, account_id: str | None, subject: Subject, on_progress: Progress) -> int:
@@ -194,6 +274,18 @@ def _erase_rows(database: Database, table: str, keys: Sequence[Key], subject: Su
     return rows
 
 
+def _mentions_of(connection: Connection, table: str, subject: Subject) -> dict[Key, Any]:
+    """The rows of a table that name an address or a key of the subject, whomever they are about."""
+    found = [row for email in sorted(subject.emails) for row in read_mentions(connection, table, email)]
+    if table == "connection":
+        for name in sorted(KEYS):
+            found += read_by_column(connection, table, name, subject.keys)
+    if table == "participant":
+        ids = [f"{prefix}:{key}" for prefix in KEY_PREFIXES for key in subject.keys]
+        found += read_by_column(connection, table, "person_id", ids)
+    return {key_of(table, row): row for row in found}
+
+
 def _rewrite(connection: Connection, table: str, rows: Sequence[Row], subject: Subject, *, is_theirs: bool) -> int:
     """Write rows as they would be had Zoom sent the erased bodies; says how many changed."""
     changed = [(row, after) for row in rows if (after := _erased(table, row, subject, is_theirs=is_theirs)) != row]
@@ -218,14 +310,31 @@ def _erased(table: str, row: Row, subject: Subject, *, is_theirs: bool) -> Row:
         if table == "registrant":
             after |= _without_parts(before, after)
         if before.get("email"):
-            after["email"] = pseudonym(before["email"], subject.salt)
-    for column in ("person_id", "registrant_id"):
-        value = before.get(column)
-        if isinstance(value, str) and WITHOUT_ID in value:
-            prefix, _, address = value.rpartition(WITHOUT_ID)
-            if is_theirs or address in subject.emails:
-                after[column] = f"{prefix}{WITHOUT_ID}{pseudonym(address, subject.salt)}"
+            after["email"] = pseudonym(before["email"], subject)
+    if table == "connection":
+        for column in KEYS:
+            if (value := before[column]) is not None:
+                forgotten = forget_custom_keys if column == "custom_keys" else forget_key
+                after[column] = forgotten(value, subject, is_theirs=is_theirs)
+    if table == "participant" and after["staff_as"] == DOMAIN and after["email"] != before["email"]:
+        after["staff_as"] = DOMAIN if after["email"].endswith(f"@{STAFF_PSEUDONYMS}") else None
+    if table == "meeting" and after["alternative_hosts"] is not None:
+        after["alternative_hosts"] = read_hosts(after["alternative_hosts"])
+    for column in ("person_id", "registrant_id", "identifier"):
+        if isinstance(before.get(column), str):
+            after[column] = _identifier(before[column], subject, is_theirs=is_theirs)
     return type(row)(**after)
+
+
+def _identifier(value: str, subject: Subject, *, is_theirs: bool) -> str:
+    """An identifier of ours, with a pseudonym for the address or key in it."""
+    kind, _, key = value.partition(":")
+    if kind in KEY_PREFIXES:
+        return f"{kind}:{KEY_PREFIXES[kind](key, subject, is_theirs=is_theirs)}"
+    prefix, found, address = value.rpartition(WITHOUT_ID)
+    if found and (is_theirs or address in subject.emails):
+        return f"{prefix}{WITHOUT_ID}{pseudonym(address, subject)}"
+    return value
 
 
 def _without_parts(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

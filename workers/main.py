@@ -41,7 +41,12 @@ def run_worker(settings: Settings) -> None:
     stop_on_signals(stopping)
     collect_rarely()
     database = Database(settings.database_url, durable=False)
-    drain = Drain(database, batch_events=settings.drain_batch_events, stopping=stopping)
+    drain = Drain(
+        database,
+        batch_events=settings.drain_batch_events,
+        stopping=stopping,
+        staff_domains=settings.staff_domain_names,
+    )
     loop = DrainLoop(drain, stopping)
     teller = Teller(database, partial(send, settings.alert_targets), settings.health_url)
     jobs.prepare(loop.ring, teller.ring)

@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -32,6 +33,7 @@ BATCH_EVENTS = 2000
 CLOCKS_APART_MAX = timedelta(minutes=5)  # between the machines whose drains stamp processed_at
 
 Progress = Callable[[int, int], None]
+Apply = Callable[[Connection, Sequence[Claimed]], None]
 
 
 class BodiesMissing(Exception):
@@ -57,6 +59,7 @@ def rebuild(
     check_only: bool = False,
     on_progress: Progress = lambda _done, _total: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    staff_domains: Collection[str] = (),
 ) -> Rebuilt:
     """Recompute the derived tables; with `check_only` compare and leave the live ones alone.
 
@@ -67,12 +70,13 @@ def rebuild(
         total, missing = count_settled(connection)
     if missing:
         raise BodiesMissing(missing)
+    apply = partial(_apply, now=now, staff_domains=staff_domains)
     with shadow_tables(database) as connection:
-        done = _apply_all(connection, total, on_progress, now)
+        done = _apply_all(connection, total, on_progress, apply)
         with connection.begin():
             stop_drains(connection)
             for batch in _batches(connection, since=began - CLOCKS_APART_MAX):
-                _apply(connection, batch, now)
+                apply(connection, batch)
             take_over_links(connection)
             count, examples = differences(connection)
             if not check_only and count:
@@ -80,12 +84,12 @@ def rebuild(
     return Rebuilt(done, count, examples)
 
 
-def _apply_all(connection: Connection, total: int, on_progress: Progress, now: Callable[[], datetime]) -> int:
+def _apply_all(connection: Connection, total: int, on_progress: Progress, apply: Apply) -> int:
     done, after = 0, ("", 0)
     while True:
         with connection.begin():
             batch = read_settled(connection, after, BATCH_EVENTS, None)
-            _apply(connection, batch, now)
+            apply(connection, batch)
         if not batch:
             return done
         after = (batch[-1].account_id, batch[-1].id)
@@ -102,7 +106,9 @@ def _batches(connection: Connection, since: datetime) -> list[list[Claimed]]:
     return batches
 
 
-def _apply(connection: Connection, batch: Sequence[Claimed], now: Callable[[], datetime]) -> None:
+def _apply(
+    connection: Connection, batch: Sequence[Claimed], now: Callable[[], datetime], staff_domains: Collection[str]
+) -> None:
     facts = [fact for claimed in batch if claimed.event_type in PROJECTIONS for fact in project(claimed)]
     if facts:
-        apply_facts(connection, facts, now)
+        apply_facts(connection, facts, now, staff_domains=staff_domains)

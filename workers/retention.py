@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -31,13 +32,15 @@ def remove_bodies(database: Database, days: int, now: datetime | None = None) ->
     return removed
 
 
-def erase_departed(database: Database, grace_days: int, now: datetime | None = None) -> list[str]:
+def erase_departed(
+    database: Database, grace_days: int, now: datetime | None = None, staff_domains: Collection[str] = ()
+) -> list[str]:
     """Erase the accounts that removed the app `grace_days` ago and were not heard of since; returns them."""
     now = now or datetime.now(UTC)
     with database.read() as connection:
         accounts = read_departed(connection, now - timedelta(days=grace_days))
     for account_id in accounts:
-        erased = erase_account(database, account_id)
+        erased = erase_account(database, account_id, staff_domains=staff_domains)
         log.info("account_erased", events=erased.bodies, rows=erased.rows)
     return accounts
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import psycopg  # 10 MiB and 75 ms that a process on SQLite need not pay
 
 ERASED_IN = (
-    "inbox_event", "meeting", "occurrence", "occurrence_history", "instance", "registrant", "registration",
+    "inbox_event", "meeting", "staff", "occurrence", "occurrence_history", "instance", "registrant", "registration",
     "connection", "participant", "link_statement", "link_history", "join_log", "account_departure",
 )  # fmt: skip
 """Tables in which an erasure rewrites rows."""
@@ -264,6 +264,9 @@ class Sqlite(Dialect):
             "round(COALESCE(sum((julianday(COALESCE(p.left_at, 'now')) - julianday(p.counts_from)) * 86400.0), 0) "
             "/ 60.0, 2)"
         ),
+        "seconds": (
+            "round(COALESCE(sum((julianday(COALESCE(p.left_at, 'now')) - julianday(p.counts_from)) * 86400.0), 0.0), 3)"
+        ),
         "any_open": "max(p.joined_at IS NOT NULL AND p.left_at IS NULL)",
         "as_flag_open": "max(",
         "as_flag_close": ")",
@@ -415,6 +418,10 @@ class Postgres(Dialect):
         "minutes": (
             "round((COALESCE(sum(extract(epoch FROM COALESCE(p.left_at, now()) - p.counts_from)), 0) / 60.0)::numeric, "
             "2)::double precision"
+        ),
+        "seconds": (
+            "round(COALESCE(sum(extract(epoch FROM COALESCE(p.left_at, now()) - p.counts_from)), 0)::numeric, "
+            "3)::double precision"
         ),
         "any_open": "bool_or(p.joined_at IS NOT NULL AND p.left_at IS NULL)",
         "as_flag_open": "bool_or(",

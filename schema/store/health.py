@@ -61,6 +61,17 @@ def read_inbox_health(connection: Connection) -> InboxHealth:
     )
 
 
+def count_only_before_host(connection: Connection) -> int:
+    """How many instances people came to before the host, of which nobody's joining was reported."""
+    query = (
+        "SELECT count(*) FROM (SELECT DISTINCT c.account_id, c.uuid FROM connection c WHERE c.before_host "
+        "AND NOT EXISTS (SELECT 1 FROM connection j WHERE j.account_id = c.account_id AND j.uuid = c.uuid "
+        "AND (j.joins IS NOT NULL OR j.reported IS NOT NULL))) AS only_before"
+    )
+    (count,) = _one(connection, query)
+    return int(count)
+
+
 def server_version(connection: Connection) -> str:
     """The database in words."""
     return dialect_of(connection).version(connection)

@@ -14,7 +14,7 @@ from schema.rows import Key, Registration
 from schema.store.codec import kinds_of, row_reader, selected
 from schema.store.dialect import Dialect, Found, Statement, dialect_of
 
-ROUNDS_MAX = 8  # a plan that asks for more than this would go on for ever
+ROUNDS_MAX = 64  # a plan that asks for more would go on for ever; each step from person to person is one
 
 _VOTES = (
     "SELECT c.registrant_id, r.account_id, r.meeting_id, r.registrant_id, r.occurrence_id, r.status, r.since, r.until "
@@ -24,6 +24,7 @@ _VOTES = (
     "AND r.registrant_id = c.registrant_id AND r.occurrence_id <> ? AND r.status <> 'pending' AND r.since IS NOT NULL"
 )
 _BOUND = "AND t.bound_to IS NOT NULL"
+_STAYLESS = "AND t.joins IS NULL AND t.leaves IS NULL AND t.reported IS NULL AND t.registrant_id IS NOT NULL"
 _CLOSING = (
     "AND t.joined_at IS NOT NULL AND (t.left_at IS NULL OR t.left_is_inferred) AND t.meeting_id IS NOT NULL "
     "AND EXISTS (SELECT 1 FROM participant o WHERE o.account_id = t.account_id AND o.meeting_id = t.meeting_id "
@@ -83,7 +84,7 @@ def _conditions(lookup: Lookup) -> tuple[str, ...]:
     """What rows have to fulfil besides; two conditions are two index ranges, each asked for by itself."""
     if lookup.which is Which.REACHING:
         return ("AND t.left_at >= ?", "AND t.left_at IS NULL")
-    return ({Which.BOUND: _BOUND, Which.CLOSING: _CLOSING}.get(lookup.which, ""),)
+    return ({Which.BOUND: _BOUND, Which.STAYLESS: _STAYLESS, Which.CLOSING: _CLOSING}.get(lookup.which, ""),)
 
 
 def _statement(dialect: Dialect, lookup: Lookup, condition: str = "") -> Statement:

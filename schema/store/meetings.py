@@ -42,6 +42,7 @@ class OccurrenceRow(NamedTuple):
     no_shows: int | None
     walk_ins: int | None
     unidentified: int | None
+    staff: int | None
     participants: int | None
     peak_concurrent: int | None
     attended_minutes: float | None
@@ -89,6 +90,19 @@ class AttendanceRow(NamedTuple):
     is_registered: bool
 
 
+class RegistrantRow(NamedTuple):
+    """Somebody who signed up."""
+
+    registrant_id: str
+    email: str | None
+    first_name: str | None
+    last_name: str | None
+    status: str | None
+    registered_at: datetime | None
+    custom_questions: str | None
+    details: str | None
+
+
 _OF_MEETING = "WHERE account_id = ? AND meeting_id = ?"
 _REPORT = ", ".join(OccurrenceRow._fields[:-2])
 
@@ -117,6 +131,13 @@ def read_meetings(
         "ORDER BY updated_at DESC LIMIT ?"
     )
     return [_meeting(row) for row in run(connection, query, (*values, limit))]
+
+
+def read_registrants(connection: Connection, account_id: str, meeting_id: int) -> list[RegistrantRow]:
+    """Everybody who signed up for a meeting."""
+    query = f"SELECT {', '.join(RegistrantRow._fields)} FROM registrant {_OF_MEETING} ORDER BY registrant_id"
+    rows = [RegistrantRow(*row) for row in run(connection, query, (account_id, meeting_id))]
+    return [row._replace(registered_at=as_moment(row.registered_at)) for row in rows]
 
 
 def read_dates(connection: Connection, account_id: str, meeting_id: int) -> list[Date]:

@@ -33,7 +33,11 @@ _CREDENTIAL_FIELD = re.compile(  # or a letter written as an escape, which may b
 _CREDENTIAL_TEXT = re.compile(
     r'("(?:' + "|".join(sorted(CREDENTIALS)) + r')"\s*:\s*)(?:"(?:[^"\\]|\\.)*(?:"|$)|[^\s,}\]]+)', re.DOTALL
 )
+_FACT_ONLY = re.compile(r"\w+\.participant_(?:data|qos)")
+"""Types whose bodies hold the MAC and IP addresses of people's devices: only the fact is kept."""
+
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+_WRITTEN_OUT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _UNSTORABLE_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
@@ -87,6 +91,9 @@ def _read(body: bytes) -> Envelope:
     event_ts_ms = _milliseconds(document.get("event_ts", payload.get("event_ts")))
     account_id = _short_text(payload.get("account_id")) or UNKNOWN_ACCOUNT
     plain_token = payload.get("plainToken")
+    is_fact_only = _FACT_ONLY.match(event_type) is not None
+    if is_fact_only:
+        document = _fact_only(document, payload, zoom_object)
     return Envelope(
         account_id=account_id,
         idempotency_key=idempotency_key(account_id, event_type, event_ts_ms, payload),
@@ -94,9 +101,18 @@ def _read(body: bytes) -> Envelope:
         event_ts=None if event_ts_ms is None else datetime.fromtimestamp(event_ts_ms / 1000, UTC),
         meeting_id=_meeting_id(zoom_object.get("id")),
         uuid=_short_text(zoom_object.get("uuid")),
-        body=(msgspec.json.encode(document) if has_credentials else body).decode(),
+        body=(msgspec.json.encode(document) if has_credentials or is_fact_only else body).decode(),
         plain_token=plain_token if isinstance(plain_token, str) else None,
     )
+
+
+def _fact_only(document: dict[str, Any], payload: dict[str, Any], zoom_object: dict[str, Any]) -> dict[str, Any]:
+    """A body without all but what it is about: of some types the rest is addresses of people's devices."""
+    told = {name: zoom_object[name] for name in ("id", "uuid") if name in zoom_object}
+    kept = {name: payload[name] for name in ("account_id", "event_ts") if name in payload}
+    return {name: document[name] for name in ("event", "event_ts") if name in document} | {
+        "payload": kept | {"object": told}
+    }
 
 
 def idempotency_key(account_id: str, event_type: str, event_ts_ms: int | None, payload: Any) -> str:
@@ -142,7 +158,12 @@ def _storable(value: Any) -> Any:
 
 
 def _milliseconds(value: object) -> int | None:
-    """`event_ts` is a number, but text in `app_deauthorized`."""
+    """`event_ts` is a number, but text in `app_deauthorized`: of digits, or `2024-09-08 15:58:40`, taken to be UTC."""
+    if isinstance(value, str) and _WRITTEN_OUT.fullmatch(value):
+        try:
+            value = int(datetime.fromisoformat(value).replace(tzinfo=UTC).timestamp() * 1000)
+        except ValueError:
+            return None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(EVENT_TS_MS_MAX)):
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= EVENT_TS_MS_MAX:

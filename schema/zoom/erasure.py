@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from schema.zoom.payloads import read_leave_reason
+from schema.zoom.payloads import read_custom_keys, read_leave_reason
 
 ERASED = "(erased)"
 NAMES = frozenset({"user_name", "first_name", "display_name", "topic", "agenda", "name"})
@@ -22,13 +23,16 @@ ADDRESSES = frozenset({"email", "registrant_email"})
 """Fields that are an address whole, whatever it looks like; in all others addresses are found in the text."""
 DROPPED = frozenset(
     {
-        "last_name", "address", "city", "country", "zip", "state", "phone", "phone_number", "industry", "org",
+        "last_name", "address", "city", "country", "zip", "state", "phone", "industry", "org",
         "job_title",
         "purchasing_time_frame", "role_in_purchase_process", "no_of_employees", "comments", "custom_questions",
-        "customer_key", "ip_address", "public_ip", "private_ip", "device", "location", "tracking_source",
+        "ip_address", "public_ip", "private_ip", "device", "location", "tracking_source",
     }
 )  # fmt: skip
 """What is about a person and counts for nothing: left out of a forgotten body."""
+
+KEYS = frozenset({"customer_key", "custom_keys", "phone_number"})
+"""What may tell that two connections are one person's: each is replaced by one pseudonym wherever it stands."""
 
 KEPT_NAMES = frozenset({"id", "uuid", "event", "event_ts", "type", "status", "timezone"})
 KEPT_ENDINGS = ("_id", "_uuid", "_time", "_ts", "_type", "_status")
@@ -40,7 +44,11 @@ IDENTIFIER_CHARACTERS_MIN = 6
 PERSON_PARTS = frozenset({"registrant", "participant"})
 PERSON_LISTS = frozenset({"registrants", "participants"})
 """Lists of such parts, in what Zoom's API answered."""
-PSEUDONYM_ENDING = "@erased.invalid"
+PSEUDONYM_ENDING = "erased.invalid"
+STAFF_PSEUDONYMS = "staff.erased.invalid"
+"""The domain of pseudonyms of those who were staff by the domain of their address, and stay so."""
+
+_ERASED_KEY = re.compile(r"erased-[0-9a-f]{16}")
 
 _ADDRESS = re.compile(r"[^\s<>\"';,:()\[\]]+@[^\s<>\"';,:()\[\]]*[^\s<>\"';,:()\[\].]")
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
@@ -50,8 +58,9 @@ _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 class Subject:
     """Whom to forget: everybody, or the person behind these identifiers.
 
-    `connections` are (uuid, user_id or participant_uuid) pairs. `salt` makes the pseudonyms of one erasure
-    consistent and of two unrelated; it is thrown away afterwards.
+    `connections` are (uuid, user_id or participant_uuid) pairs; `keys` are customer keys, telephone numbers and custom
+    keys as `read_custom_keys` has them. Who has an address in `staff_domains` keeps a pseudonym of staff. `salt` makes
+    the pseudonyms of one erasure consistent and of two unrelated; it is thrown away afterwards.
     """
 
     salt: bytes
@@ -60,6 +69,8 @@ class Subject:
     registrant_ids: frozenset[str] = frozenset()
     user_ids: frozenset[str] = frozenset()
     connections: frozenset[tuple[str, str]] = frozenset()
+    keys: frozenset[str] = frozenset()
+    staff_domains: frozenset[str] = frozenset()
 
     def owns(self, part: dict[str, Any], uuid: str | None) -> bool:
         """Whether a part of a body (`registrant`, `participant`) is about this person."""
@@ -77,7 +88,10 @@ class Subject:
     def is_named_by(self, part: dict[str, Any]) -> bool:
         """Whether a part of a body nobody knows the shape of states an identifier of this person."""
         return self.is_everybody or any(
-            value in self.registrant_ids or value in self.user_ids or value.strip().lower() in self.emails
+            value in self.registrant_ids
+            or value in self.user_ids
+            or value in self.keys
+            or value.strip().lower() in self.emails
             for value in part.values()
             if isinstance(value, str)
         )
@@ -90,18 +104,45 @@ class Subject:
         return any(email in read.lower() for email in self.emails) or any(name in read for name in telling)
 
 
-def pseudonym(email: str, salt: bytes) -> str:
+def pseudonym(email: str, subject: Subject) -> str:
     """An address that stands for another one and cannot be reversed once the salt is gone; its own stays itself."""
     email = email.strip().lower()
     if email.endswith(PSEUDONYM_ENDING):
         return email
-    return f"erased-{hmac.new(salt, email.encode(), hashlib.sha256).hexdigest()[:16]}{PSEUDONYM_ENDING}"
+    is_staff = email.rpartition("@")[2] in subject.staff_domains
+    return f"{_digest(email, subject)}@{STAFF_PSEUDONYMS if is_staff else PSEUDONYM_ENDING}"
+
+
+def forget_key(text: str, subject: Subject, *, is_theirs: bool) -> str:
+    """A customer key or a telephone number, or what stands for it where it is theirs or holds an address of theirs."""
+    if _ERASED_KEY.fullmatch(text):
+        return text
+    is_told = is_theirs or subject.is_everybody or text in subject.keys or without_addresses(text, subject) != text
+    return _digest(text, subject) if is_told else text
+
+
+def forget_custom_keys(text: str, subject: Subject, *, is_theirs: bool) -> str:
+    """The same for custom keys, as `read_custom_keys` has them."""
+    if read_erased_key(text) is not None:
+        return text
+    forgotten = forget_key(text, subject, is_theirs=is_theirs)
+    return text if forgotten == text else json.dumps([["erased", forgotten]])
+
+
+def read_erased_key(text: str) -> str | None:
+    """What stands for custom keys in their forgotten text; None where they were not forgotten."""
+    found = _ERASED_KEY.search(text)
+    return found.group() if found and text == json.dumps([["erased", found.group()]]) else None
+
+
+def _digest(text: str, subject: Subject) -> str:
+    return f"erased-{hmac.new(subject.salt, text.encode(), hashlib.sha256).hexdigest()[:16]}"
 
 
 def without_addresses(text: str, subject: Subject) -> str:
     """Text with the subject's addresses, wherever they stand in it, replaced by their pseudonyms."""
     found = _ADDRESS if subject.is_everybody else _any_of(subject.emails)
-    return found.sub(lambda match: pseudonym(match.group(), subject.salt), text)
+    return found.sub(lambda match: pseudonym(match.group(), subject), text)
 
 
 @lru_cache(maxsize=8)
@@ -146,7 +187,7 @@ class _Walk:
         if is_theirs and isinstance(value.get("leave_reason"), str):
             value = value | {"leave_reason": read_leave_reason(value["leave_reason"], value.get("user_name"))}
         return {
-            name: self._field(name, inner, is_theirs)
+            name: self._key(name, inner, is_theirs) if name in KEYS else self._field(name, inner, is_theirs)
             for name, inner in value.items()
             if not (is_theirs and name in DROPPED)
         }
@@ -165,6 +206,18 @@ class _Walk:
             return self._words(name, value)
         return value
 
+    def _key(self, name: str, value: Any, is_theirs: bool) -> Any:
+        """An identifier that is personal itself."""
+        if name != "custom_keys":
+            text = "" if value is None else str(value)
+            forgotten = forget_key(text, self.subject, is_theirs=is_theirs) if text else text
+            return value if forgotten == text else forgotten
+        text = read_custom_keys(value) or ""
+        erased = read_erased_key(forget_custom_keys(text, self.subject, is_theirs=is_theirs)) if text else None
+        if erased is None:
+            return None if is_theirs and not text else value
+        return [{"key": "erased", "value": erased}]
+
     def _person(self, value: Any, is_theirs: bool) -> Any:
         is_person = isinstance(value, dict) and self.subject.owns(value, self.uuid)
         return self.forget(value, is_theirs=is_theirs or is_person)
@@ -172,7 +225,7 @@ class _Walk:
     def _words(self, name: str, text: str) -> str:
         """A text in a part that is theirs."""
         if name in ADDRESSES and text.strip():
-            return pseudonym(text, self.subject.salt)
+            return pseudonym(text, self.subject)
         if name in (NAMES if self.subject.is_everybody else PERSONS_NAMES):
             return ERASED
         if self.is_projected or name in KEPT_NAMES or name.endswith(KEPT_ENDINGS):

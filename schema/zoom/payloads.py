@@ -6,6 +6,8 @@ to them is noted beside the field. Fields that are not named here are ignored.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -48,6 +50,8 @@ class MeetingSettings(_Wire, frozen=True):
     """`settings`: the published types show registration_type in `updated` only; it is read wherever it comes."""
 
     registration_type: Number = None
+    alternative_hosts: Any = None  # addresses in one text, each after a semicolon or a comma
+    use_pmi: Any = None
 
 
 class Question(_Wire, frozen=True):
@@ -67,6 +71,27 @@ class RegistrantPart(_Wire, frozen=True):
     status: str | None = None
     custom_questions: list[Question] | None = None
     create_time: str | None = None  # of the API's lists
+    address: Any = None
+    city: Any = None
+    comments: Any = None
+    country: Any = None
+    industry: Any = None
+    job_title: Any = None
+    no_of_employees: Any = None
+    org: Any = None
+    phone: Any = None
+    purchasing_time_frame: Any = None
+    role_in_purchase_process: Any = None
+    state: Any = None
+    tracking_source: Any = None
+    zip: Any = None
+
+
+DETAILS = (
+    "address", "city", "comments", "country", "industry", "job_title", "no_of_employees", "org", "phone",
+    "purchasing_time_frame", "role_in_purchase_process", "state", "tracking_source", "zip",
+)  # fmt: skip
+"""What a registration form may ask besides names, an address and questions of its own."""
 
 
 class ParticipantPart(_Wire, frozen=True):
@@ -86,7 +111,10 @@ class ParticipantPart(_Wire, frozen=True):
     new_role: str | None = None
     bind_user_id: int | str | None = None
     bind_participant_uuid: str | None = None
-    parent_user_id: int | str | None = None
+    parent_user_id: int | str | None = None  # of a breakout room's connection; optional in the types
+    customer_key: int | str | None = None  # set by an app built on Zoom's SDK
+    custom_keys: Any = None  # since 2026-11-16; its shape is not published: see read_custom_keys
+    phone_number: int | str | None = None  # a number in the callout events
     status: str | None = None  # of the API's reports: in_meeting or in_waiting_room
     bo_mtg_id: str | None = None  # of the API's reports: a breakout room
 
@@ -102,6 +130,7 @@ class ObjectPart(_Wire, frozen=True):
     start_time: str | None = None
     end_time: str | None = None
     timezone: str | None = None
+    pmi: Number = None
     duration: Number = None
     practice_session: bool | None = None
     occurrence_id: int | str | None = None
@@ -129,6 +158,7 @@ class PayloadPart(_Wire, frozen=True):
     operation: str | None = None
     scope: str | None = None
     time_stamp: Number = None
+    deauthorization_time: str | None = None  # of `app_deauthorized`
     object: ObjectPart | None = None
     old_object: ObjectPart | None = None
 
@@ -227,6 +257,46 @@ def read_email(value: str | None) -> str | None:
     if len(text) * 4 > EMAIL_BYTES_MAX and len(text.encode()) > EMAIL_BYTES_MAX:
         raise PayloadError(f"an address has {len(text.encode())} bytes; {EMAIL_BYTES_MAX} are allowed")
     return text or None
+
+
+def read_custom_keys(value: Any) -> str | None:
+    """Read `custom_keys` as JSON text: a sorted list of [key, value]; what is not shaped like keys is none.
+
+    Zoom has not published its shape for events. In its REST API it is a list of {key, value}. What is longer than an
+    identifier may be is its SHA-256.
+    """
+    if isinstance(value, dict):
+        pairs = list(value.items())
+    elif isinstance(value, list):
+        pairs = [(item.get("key"), item.get("value")) for item in value if isinstance(item, dict)]
+    else:
+        return None
+    kept = sorted({(str(key), str(held)) for key, held in pairs if key and held not in (None, "")})
+    text = json.dumps(kept, ensure_ascii=False)
+    if len(text.encode()) > IDENTIFIER_BYTES_MAX:  # ten keys may be longer than an index takes
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return text if kept else None
+
+
+def read_details(registrant: RegistrantPart) -> str | None:
+    """Read DETAILS that were told as JSON text, each under Zoom's name."""
+    told = {name: detail for name in DETAILS if (detail := _read_detail(getattr(registrant, name)))}
+    return json.dumps(told, ensure_ascii=False) if told else None
+
+
+def _read_detail(value: Any) -> Any:
+    """A text, or the parts of one (`tracking_source` has three); None for anything else."""
+    if isinstance(value, dict):
+        return {name: text for name, inner in value.items() if (text := _read_detail(inner))}
+    return read_text(value) if isinstance(value, int | str) else None
+
+
+def read_hosts(value: Any) -> str | None:
+    """Read `alternative_hosts`: addresses in lower case, each within semicolons; `;` alone says that there are none."""
+    if not isinstance(value, str):
+        return None
+    hosts = sorted({host.strip().lower() for host in value.replace(",", ";").split(";")} - {""})
+    return "".join(f";{host};" for host in hosts)[:TEXT_CHARACTERS_MAX] or ";"
 
 
 def read_leave_reason(text: str | None, name: str | None) -> str | None:

@@ -25,6 +25,10 @@ def _who(name: str) -> Json:
     return {"registrant_id": name}
 
 
+def _waited(minute: float, name: str, **who: str) -> Json:
+    return m.live(minute, f"participant_{name}", "run-1==", FIRST, participant=who)
+
+
 STORIES: dict[str, list[Json]] = {
     "created_moved_and_run": [
         w.created(0, WEEKS),
@@ -352,3 +356,101 @@ STORIES: dict[str, list[Json]] = {
         w.started(FIRST),
     ],
 }
+
+PEOPLE_STORIES: dict[str, list[Json]] = {
+    "who_waited_and_what_they_answered": [
+        m.registration(1, "created", "ann", WEEKS, status="approved", org="Corp"),
+        m.registration(2, "approved", "ann", WEEKS, org="Corporation", city="Bonn"),
+        _waited(FIRST - 1, "jbh_joined", registrant_id="ann"),
+        _waited(FIRST, "joined_waiting_room", user_id="1", registrant_id="ann", customer_key="k"),
+        m.person(FIRST + 1, "joined", "1", FIRST, customer_key="k2"),
+        m.person(FIRST + 2, "joined", "2", FIRST, customer_key="k2"),
+    ],
+    "the_only_session_moved_deleted_and_back": [
+        single.created(0, {"x": FIRST}),
+        single.changed(3, {"start_time": zoom(FIRST + 30), "type": 5}, {}, "single"),
+        single.scheduled(5, "deleted", {"start_time": zoom(FIRST + 30)}, operation="all"),
+        single.scheduled(6, "recovered", {}, operation="all"),
+        single.started(FIRST + 30),
+    ],
+    "the_only_session_deleted_whose_creation_was_never_seen": [
+        single.scheduled(5, "deleted", {"start_time": zoom(FIRST)}, operation="all"),
+        single.registration(2, "created", "ann", status="approved"),
+        single.started(FIRST),
+    ],
+    "signed_in_and_back_without_the_link": [
+        w.registration(1, "created", "ann", WEEKS, status="approved"),
+        w.person(FIRST + 1, "joined", "1", FIRST, **_who("ann"), participant_user_id="u"),
+        w.person(FIRST + 9, "left", "1", FIRST, **_who("ann"), participant_user_id="u"),
+        w.person(FIRST + 10, "joined", "2", FIRST, participant_user_id="u"),
+        w.person(FIRST + 20, "left", "2", FIRST, participant_user_id="u"),
+    ],
+    "two_ids_in_one_event_and_one_of_them_in_the_next": [
+        m.person(FIRST + 1, "joined", "1", FIRST, id="a", participant_user_id="b"),
+        m.person(FIRST + 5, "left", "1", FIRST, id="a"),
+        m.person(FIRST + 6, "joined", "2", FIRST, id="b"),
+        m.person(FIRST + 7, "joined", "3", FIRST, id="a", email="gus@example.com"),
+        m.person(FIRST + 8, "joined", "4", FIRST, email="gus@example.com"),
+    ],
+    "a_second_identifier_seen_only_on_leaving": [
+        m.registration(1, "created", "ann", WEEKS, status="approved"),
+        m.person(FIRST + 1, "joined", "1", FIRST, customer_key="k"),
+        m.person(FIRST + 2, "joined", "2", FIRST, phone_number="4930"),
+        m.person(FIRST + 8, "left", "1", FIRST, customer_key="k", phone_number="4930"),
+        m.person(FIRST + 9, "left", "2", FIRST, email="ann@example.com"),
+    ],
+    "the_hosts_own_id_where_a_registrants_is": [
+        w.registration(1, "created", "ann", WEEKS, status="approved"),
+        w.person(FIRST + 1, "joined", "1", FIRST, registrant_id="h", id="h", participant_user_id="h"),
+        w.person(FIRST + 2, "left", "1", FIRST, registrant_id="h", id="h", email="ann@example.com"),
+        w.person(FIRST + 3, "joined", "2", FIRST, participant_user_id="h"),
+    ],
+    "a_link_that_no_registration_named_and_then_one_did": [
+        w.person(FIRST + 1, "joined", "1", FIRST, **_who("ann"), email="gus@example.com"),
+        w.person(FIRST + 2, "joined", "2", FIRST, **_who("ann")),
+        w.person(FIRST + 3, "joined", "3", FIRST, email="gus@example.com"),
+        w.registration(FIRST + 4, "created", "ann", WEEKS, status="approved"),
+        w.registration(FIRST + 5, "created", "ben", WEEKS, status="approved", email="gus@example.com"),
+    ],
+    "bound_before_anybody_joined": [
+        m.person(FIRST + 3, "bind", "2", FIRST, bind_user_id="1", registrant_id="ann"),
+        m.person(FIRST + 1, "joined", "1", FIRST, customer_key="k"),
+        m.person(FIRST + 2, "joined", "5", FIRST, customer_key="k"),
+        m.registration(1, "created", "ann", WEEKS, status="approved"),
+        m.ended(FIRST + 60, FIRST),
+    ],
+    "rooms_with_one_participant_uuid_and_no_parent": [
+        m.person(FIRST, "joined", "1", FIRST, participant_uuid="p"),
+        m.person(FIRST + 10, "joined_breakout_room", "7", FIRST, room="r1", participant_uuid="p"),
+        m.person(FIRST + 20, "left_breakout_room", "7", FIRST, room="r1", participant_uuid="p"),
+        m.person(FIRST + 20, "joined", "8", FIRST, participant_uuid="p"),
+        m.person(FIRST + 30, "left", "1", FIRST, participant_uuid="p", email="gus@example.com"),
+    ],
+    "a_chain_between_two_registrants": [
+        w.registration(1, "created", "ann", WEEKS, status="approved"),
+        w.registration(1, "created", "ben", WEEKS, status="approved"),
+        w.person(FIRST + 1, "joined", "1", FIRST, **_who("ann"), participant_user_id="u"),
+        w.person(FIRST + 2, "joined", "2", FIRST, participant_user_id="u", customer_key="k"),
+        w.person(FIRST + 3, "joined", "3", FIRST, customer_key="k", phone_number="1"),
+        w.person(FIRST + 4, "joined", "4", FIRST, phone_number="1", email="ben@example.com"),
+    ],
+    "more_than_five_at_once": [
+        m.person(FIRST + 0, "joined", "0", FIRST, customer_key="hall"),
+        *(m.person(FIRST + n / 9, "joined", f"{n}", FIRST, customer_key="hall") for n in range(1, 5)),
+        m.person(FIRST + 1, "joined", "5", FIRST, customer_key="hall"),
+    ],
+    "a_shared_account_of_two_registrants": [
+        w.registration(1, "created", "ann", WEEKS, status="approved"),
+        w.registration(1, "created", "ben", WEEKS, status="approved"),
+        w.person(FIRST + 1, "joined", "1", FIRST, **_who("ann"), participant_user_id="u"),
+        w.person(FIRST + 1, "joined", "2", FIRST, **_who("ben"), participant_user_id="u"),
+        w.person(FIRST + 2, "joined", "3", FIRST, participant_user_id="u", email="x@example.com"),
+        w.person(FIRST + 3, "joined", "4", FIRST, email="x@example.com"),
+    ],
+    "never_more_than_five_at_once": [
+        *(m.person(FIRST + n / 9, "joined", f"{n}", FIRST, customer_key="k") for n in range(5)),
+        m.person(FIRST + 1, "joined", "5", FIRST, customer_key="k"),
+        m.person(FIRST + 0.9, "left", "0", FIRST, customer_key="k"),
+    ],
+}
+"""Who was it: some of the orders of each, since there are too many to play them all."""

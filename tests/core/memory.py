@@ -15,7 +15,7 @@ from workers.core.decide import decide, lookups
 from workers.core.merge import Fact
 from workers.core.presence import closed_at
 
-ROUNDS_MAX = 8
+ROUNDS_MAX = 64
 
 
 class MemoryTables:
@@ -62,6 +62,8 @@ class MemoryTables:
     def _fits(self, row: Any, lookup: Lookup) -> bool:
         if lookup.which is Which.BOUND:
             return row.bound_to is not None
+        if lookup.which is Which.STAYLESS:
+            return row.registrant_id is not None and not row.joins and not row.leaves and not row.reported
         if lookup.which is Which.REACHING:
             assert lookup.since is not None
             return row.left_at is None or row.left_at >= lookup.since

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from joinlog.fakezoom import MIXES, generate
-from schema.states import EventState, LinkState
+from schema.states import REASONS, EventState, LinkState, PersonStanding
 from schema.store.database import Database
 from schema.tables import TABLES
 from schema.views import VIEWS
@@ -192,9 +192,16 @@ def _python_type(column: Column, on_postgres: bool) -> type:
 
 
 def test_every_state_is_explained() -> None:
-    explained = set(re.findall(r"^\| `([a-z]+)` \|", DOCUMENT.partition("\n## States")[2], re.MULTILINE))
+    explained = set(re.findall(r"^\| `([a-z_]+)` \|", DOCUMENT.partition("\n## States")[2], re.MULTILINE))
     assert explained >= {*EventState, *LinkState, "available", "deleted", "retired", "unknown"}
-    assert explained >= {"approved", "pending", "denied", "cancelled"}
+    assert explained >= {"approved", "pending", "denied", "cancelled"} | {*PersonStanding}
+
+
+def test_every_reason_of_a_standing_is_listed() -> None:
+    listed = dict(re.findall(r"^\| `([a-z_]+)` \| [^|]+ \| ([^|]+) \|$", DOCUMENT.partition("Of a person of")[2], re.M))
+    assert {standing: reasons.split(", ") for standing, reasons in listed.items()} == {
+        standing.value: list(reasons) for standing, reasons in REASONS.items()
+    }
 
 
 def test_the_document_says_what_is_internal() -> None:

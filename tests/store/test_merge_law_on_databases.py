@@ -19,12 +19,13 @@ from sqlalchemy import Connection
 from schema.store.database import Database
 from schema.tables import DERIVED, TABLES
 from tests.core.law import WORLDS, Tables, assert_law, batches, difference, later, shuffled, some_orders, world_of
-from tests.core.law_stories import STORIES
+from tests.core.law_stories import PEOPLE_STORIES, STORIES
 from tests.inbox_to_tables import keep_events
 from tests.stories import Json
 from workers.drain import Drain
 
 ORDERS = 12
+PEOPLE_ORDERS = 3
 
 
 class DatabaseStage:
@@ -119,14 +120,17 @@ def postgres_stage(postgres_url: str) -> Iterator[DatabaseStage]:
     database.close()
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", [*STORIES, *PEOPLE_STORIES])
 def test_some_orders_of_each_short_story_leave_the_same_tables(name: str, stage: DatabaseStage) -> None:
-    assert_law(stage, STORIES[name], some_orders(STORIES[name], ORDERS))
+    events = (STORIES | PEOPLE_STORIES)[name]
+    assert_law(stage, events, some_orders(events, ORDERS if name in STORIES else PEOPLE_ORDERS))
 
 
 def test_on_postgres_some_orders_of_each_short_story_leave_the_same_tables(postgres_stage: DatabaseStage) -> None:
     for events in STORIES.values():
         assert_law(postgres_stage, events, some_orders(events, 3))
+    for events in PEOPLE_STORIES.values():
+        assert_law(postgres_stage, events, some_orders(events, 1))
 
 
 @settings(max_examples=15, phases=[Phase.explicit, Phase.generate])  # `assert_law` shrinks, and better

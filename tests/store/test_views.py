@@ -547,7 +547,7 @@ SMALL = frozenset({"instance_live", "instance_review"})  # partial indexes: what
 ALIASES = {"p": "participant", "s": "participant", "i": "instance", "j": "instance", "r": "registration",
            "own": "registration"}  # fmt: skip
 SELECTIVE = {  # what an index of a large table has to be asked with, besides account_id
-    "participant": ("uuid",),
+    "participant": ("uuid", "person_id", "meeting_id"),
     "registration": ("meeting_id",),
     "instance": ("meeting_id", "uuid"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -264,6 +265,7 @@ def test_viewer_may_not_decide_nor_replay(weekly: Site) -> None:
     for path in (f"{instance_url(ACCOUNT, UUID)}/link", f"/inbox/{ACCOUNT}/{event}/replay", "/inbox/replay-dead"):
         assert viewer.post(path, decision()).status_code == 403, path
     assert viewer.get("/inbox.csv").status_code == 403
+    assert viewer.get(f"/meeting/{ACCOUNT}/{STORY.meeting_id}/registrants.csv").status_code == 403
     assert one(weekly.database, "SELECT count(*) AS n FROM inbox_event WHERE state <> 'done'") == {"n": 0}
 
 
@@ -280,6 +282,22 @@ def test_viewer_sees_no_address_and_no_body(weekly: Site) -> None:
     assert "j***@e***.com" in viewer.get("/").text
     assert "jane.doe@example.com" in operator.get("/").text
     assert "jane.doe@example.com" in operator.get(f"/inbox/{ACCOUNT}/{event}").text
+
+
+def test_viewer_sees_no_telephone_number_and_operator_what_a_form_asked(weekly: Site) -> None:
+    take(
+        weekly.database, STORY.person(3, "joined", "77", phone_number="+49301234567"),
+        STORY.registration(-5, "created", "dee", org="Corp & Sons"),
+    )  # fmt: skip
+    files = (f"{instance_url(ACCOUNT, UUID)}/people.csv", f"/meeting/{ACCOUNT}/{STORY.meeting_id}/attendance.csv")
+    viewer, operator = weekly.visitor(Role.VIEWER), weekly.visitor()
+    for path in (*files, instance_url(ACCOUNT, UUID)):
+        assert "4930" not in viewer.get(path).text, path
+    assert "phone:…67" in viewer.get(files[0]).text
+    assert "phone:+49301234567" in operator.get(files[0]).text
+    rows = json.loads(operator.get(f"/meeting/{ACCOUNT}/{STORY.meeting_id}/registrants.json").text)
+    (row,) = [row for row in rows if row["registrant_id"] == "dee"]
+    assert row["details"] == '{"org": "Corp & Sons"}'
 
 
 def test_viewer_cannot_search_for_what_is_masked(weekly: Site) -> None:
@@ -308,7 +326,10 @@ def test_link_for_one_meeting_opens_only_that(weekly: Site) -> None:
     event = one(weekly.database, "SELECT id FROM inbox_event WHERE event_type = 'webinar.registration_created'")["id"]
     other_instance = instance_url(ACCOUNT, "run-other==")
     refused = [
-        *(f"/meeting/{ACCOUNT}/99{part}" for part in ("", "/occurrences.csv", "/instances.csv", "/attendance.json")),
+        *(
+            f"/meeting/{ACCOUNT}/99{part}"
+            for part in ("", "/occurrences.csv", "/instances.csv", "/attendance.json", "/registrants.csv")
+        ),
         *(f"{other_instance}{part}" for part in ("", "/people.csv", "/curve.json")),
         *("/inbox?meeting=99", f"/inbox/{ACCOUNT}/{event}", instance_url(ACCOUNT, "no-such==")),
         *("/health", "/connect", "/metrics"),

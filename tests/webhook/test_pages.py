@@ -348,7 +348,7 @@ def told_site(site: Site) -> Site:
     [
         ("/lines", 8), ("/lines?kind=joined", 2), ("/meetings", 1), (f"{MEETING}/occurrences", 2),
         (f"{MEETING}/instances", 1), (f"{MEETING}/attendance", 2), (f"{MEETING}/attendance?occurrence=w1", 2),
-        (f"{MEETING}/attendance?occurrence=w2", 0),
+        (f"{MEETING}/attendance?occurrence=w2", 0), (f"{MEETING}/registrants", 1),
         (f"{instance_url(ACCOUNT, UUID)}/people", 2), ("/inbox", 7), ("/inbox?state=dead", 0),
     ],
 )  # fmt: skip

@@ -58,9 +58,9 @@ def derived(database: Database) -> dict[str, Any]:
 
 
 def test_projected_ignored_and_unknown_events_end_in_their_states(database: Database) -> None:
-    waiting = (PAYLOADS / "odd" / "waiting_room.json").read_bytes()
+    sharing = (PAYLOADS / "odd" / "sharing_started.json").read_bytes()
     unknown = (PAYLOADS / "odd" / "unknown_type.json").read_bytes()
-    settled = take(database, read_payload_file("webinar.started"), waiting, unknown, b"not json")
+    settled = take(database, read_payload_file("webinar.started"), sharing, unknown, b"not json")
     assert settled == Settled(done=1, ignored=1, unhandled=1, dead=0)
     assert states(database) == {"done": 1, "ignored": 1, "unhandled": 1, "dead": 1}
     assert select(database, "SELECT id FROM inbox_event WHERE processed_at IS NULL") == []

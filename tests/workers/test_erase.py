@@ -22,6 +22,7 @@ from tests.conftest import SIGNING_KEY
 from tests.inbox_to_tables import Row, drain, keep_events, one, read_table, select, take
 from tests.signed_requests import encode
 from tests.stories import ACCOUNT, WEEK_MINUTES, ZERO, Json, Story, at
+from workers.drain import Drain
 from workers.erase import erase_account, erase_person
 from workers.rebuild import rebuild
 from workers.retention import erase_departed
@@ -170,6 +171,66 @@ def test_their_telephone_and_their_breakout_room_are_theirs(database: Database) 
         m.person(67, "left_breakout_room", "7", FIRST, **room),
     )  # fmt: skip
     erased(database, "ann@example.com")
+
+
+def test_keys_and_telephone_numbers_become_pseudonyms_that_tell_the_same_people(database: Database) -> None:
+    """She comes back by a key, a number and custom keys alone; the others who show some of them are who they were."""
+    keys, same_keys = [{"key": "crm", "value": "ann-at-home"}], {"crm": "ann-at-home"}
+    take(
+        database, *others(),
+        *comes(63, "1", email="ann@example.com", customer_key="quill-7"), *comes(64, "2", customer_key="quill-7"),
+        *comes(65, "3", customer_key="quill-7", phone_number="+49301234"), *comes(66, "4", phone_number="+49301234"),
+        *comes(67, "5", phone_number="+49301234", custom_keys=keys), *comes(68, "6", custom_keys=same_keys),
+        w.person(69, "joined", "10", FIRST, user_name="Guest", customer_key="another"),
+    )  # fmt: skip
+    people = {row["connection_id"]: row["person_id"] for row in read_table(database, "participant")}
+    assert {people[number] for number in "123456"} == {"email:ann@example.com"}
+    erased(database, "ann@example.com")
+    assert traces(database, ["quill-7", "4930", "ann-at-home"]) == []
+    assert [text for text in traces(database, ["another"]) if text.startswith("participant")] != []
+
+
+def test_a_person_whom_only_a_key_tells_is_erased_with_their_meetings(database: Database) -> None:
+    """In another meeting nothing but the key is known: it is still theirs, and stays one person there."""
+    other = Story(meeting_id=85512345678)
+    take(
+        database, *others(), *comes(63, "1", email="ann@example.com", customer_key="quill-7"),
+        *(other.person(63 + n, "joined", f"{n}", FIRST, "run-o==", customer_key="quill-7", user_name="Annabel")
+          for n in (1, 2)),
+    )  # fmt: skip
+    erased(database, "ann@example.com")
+    people = {row["person_id"] for row in read_table(database, "participant") if row["uuid"] == "run-o=="}
+    assert len(people) == 1
+    assert people.pop().startswith("key:erased-")
+
+
+def test_whoever_else_shows_what_is_not_theirs_alone_is_left_alone(database: Database) -> None:
+    """Two registrants on one account and one telephone: erasing one of them is not erasing the other."""
+    shared = {"participant_user_id": "u-shared", "phone_number": "+49301234"}
+    take(
+        database, *others(), signup(), *comes(63, "1", registrant_id="ann", **shared),
+        w.person(63, "joined", "2", FIRST, registrant_id="ben", user_name="Ben", **shared),
+    )  # fmt: skip
+    erased(database, "ann@example.com")
+    assert "Ben" in {row["name"] for row in read_table(database, "participant")}
+    assert traces(database, ["+4930"]) == []
+
+
+def test_who_runs_a_meeting_is_erased_and_still_runs_it(database: Database) -> None:
+    """The alternative host by address, in any order of addresses; a panelist; and staff by the domain of an address."""
+    hosts = w.changed(3, {"settings": {"alternative_hosts": "zoe@example.com;ann@example.com"}}, {}, "all")
+    domains = frozenset({"example.com"})
+    keep_events(database, [*others(), hosts, *comes(63, email="ann@example.com")])
+    Drain(database, staff_domains=domains).drain_all()
+    before = counts(database)
+    erase_person(database, "ann@example.com", staff_domains=domains)
+    assert traces(database) == []
+    assert counts(database) == before
+    assert {row["staff"] for row in select(database, "SELECT * FROM occurrence_report WHERE instances > 0")} == {1}
+    assert rebuild(database, check_only=True, staff_domains=domains).examples == []
+    erase_account(database, ACCOUNT, staff_domains=domains)
+    assert counts(database) == before
+    assert rebuild(database, check_only=True, staff_domains=domains).examples == []
 
 
 def test_a_changed_address_and_name_go_too(database: Database) -> None:

@@ -24,10 +24,12 @@ from schema.store.meetings import (
     InstanceRow,
     MeetingRow,
     OccurrenceRow,
+    RegistrantRow,
     read_attendance,
     read_instances,
     read_meetings,
     read_occurrences,
+    read_registrants,
 )
 from webhook.access import granted, operators_only, require_meeting
 from webhook.pages.formatting import email_for, read_account
@@ -51,6 +53,9 @@ STAY_COLUMNS = (
     "person_id", "name", "email", "role", "registrant_id", "connection_id", "room_uuid", "joined_at", "left_at",
     "left_is_inferred", "leave_reason", "counts_from",
 )  # fmt: skip
+
+PRIVATE_KINDS = frozenset({"key", "keys", "phone"})
+CHARACTERS_SHOWN = 2  # of what is private, to whoever is no operator: enough to tell two of a list apart
 
 blueprint = Blueprint("exports", __name__)
 _running = threading.BoundedSemaphore(EXPORTS_MAX)
@@ -110,6 +115,16 @@ def attendance(account: str, meeting_id: int, form: str) -> Response:
     role = granted().role
     shown = (row._replace(email=email_for(role, row.email), person_id=_person(role, row.person_id)) for row in rows)
     return export(f"attendance-{meeting_id}", form, AttendanceRow._fields, shown)
+
+
+@blueprint.get("/meeting/<account>/<int:meeting_id>/registrants.<any(csv, json):form>")
+@operators_only
+def registrants(account: str, meeting_id: int, form: str) -> Response:
+    """Everybody who signed up, with what their form asked."""
+    require_meeting(meeting_id)
+    with parts().database.read() as connection:
+        rows = read_registrants(connection, read_account(account), meeting_id)
+    return export(f"registrants-{meeting_id}", form, RegistrantRow._fields, rows)
 
 
 @blueprint.get("/instance/<account>/<part>/people.<any(csv, json):form>")
@@ -189,6 +204,10 @@ def without_formula(value: Any) -> Any:
 
 
 def _person(role: Role, person_id: str | None) -> str | None:
-    """A person's identifier; where it is an address, as this role may see it."""
+    """A person's identifier; where it is an address, a key or a telephone number, as this role may see it."""
     kind, separator, rest = (person_id or "").partition(":")
-    return f"email:{email_for(role, rest)}" if separator and kind == "email" else person_id
+    if separator and kind == "email":
+        return f"email:{email_for(role, rest)}"
+    if separator and kind in PRIVATE_KINDS and role is not Role.OPERATOR:
+        return f"{kind}:…{rest[-CHARACTERS_SHOWN:]}"
+    return person_id

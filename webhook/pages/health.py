@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from schema.alerts import Alert, Observed
 from schema.store.alerts import read_alerts
-from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version
+from schema.store.health import InboxHealth, count_only_before_host, read_inbox_health, read_validations, server_version
 from webhook.access import all_meetings_only
 from webhook.health import what_is_missing
 from webhook.intake import ACCEPTED, NOT_KEPT, REFUSED
@@ -68,6 +68,7 @@ def _render() -> str:
     now = datetime.now(UTC)
     database, settings = parts().database, parts().settings
     inbox: InboxHealth | None = None
+    before_host = 0
     version, validations, missing = "", list[Validation](), what_is_missing(database)
     alerts: dict[str, Alert] = {}
     try:
@@ -76,6 +77,7 @@ def _render() -> str:
             validations = validations_of(read_validations(connection), settings.secret_fingerprints, now)
             alerts = read_alerts(connection)
             version = server_version(connection)
+            before_host = count_only_before_host(connection)
     except (SQLAlchemyError, OSError) as error:
         missing = missing or f"database: {type(error).__name__}"
     observed = Observed(database_fault=missing) if missing else _observe()
@@ -91,6 +93,7 @@ def _render() -> str:
         wrong=[Wrong(BY_NAME[name], says, alerts.get(name)) for name, says in judge(observed, now).items()],
         is_somebody_told=bool(settings.alert_targets),
         validations=validations,
+        before_host=before_host,
         queue=read_queue_health(settings.redis_url or "", settings.signing_keys),
         refused=refused_by_reason(),
         accepted=_total(ACCEPTED),

@@ -6,7 +6,7 @@ store has to read next; when nothing is missing any more, the batch can be decid
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -23,15 +23,16 @@ INFERRED_AGE_MAX = timedelta(hours=12)  # a stated start further back than this 
 class Batch:
     """Facts, the rows they are about, and what was found out about them so far."""
 
-    def __init__(self, facts: Sequence[Fact], known: Known) -> None:
+    def __init__(self, facts: Sequence[Fact], known: Known, staff_domains: Collection[str] = ()) -> None:
         self.known = known
+        self.staff_domains = staff_domains
         self.needed: list[Lookup] = []
         self.merged: dict[str, dict[Key, Any]] = merge_facts(facts, known.rows)
         self._complete_instances()
         self._complete_registrants()
         self._changed: dict[str, dict[Key, Any]] = {}
         self.registrations: Any = None  # made once, by workers.core.registered
-        self.groups: Any = None  # made once, by workers.core.presence, like the next two
+        self.people: Any = None  # made once, by workers.core.presence, like the next two
         self.stays: Any = None
         self.since: Any = None
         self.touched: Any = None  # made once, by workers.core.links

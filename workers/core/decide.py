@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from schema.change import Change
@@ -19,17 +19,17 @@ from workers.core import links, presence, registered
 from workers.core.batch import Batch, lookups_named
 from workers.core.merge import NEVER_KNOWN, Fact
 
-STATED = ("meeting", "occurrence_history", "registrant", "connection", "link_statement", "account_departure")
+STATED = ("meeting", "occurrence_history", "registrant", "connection", "staff", "link_statement", "account_departure")
 """Tables of which every column is stated by facts; the others follow from them."""
 
 
-def lookups(facts: Sequence[Fact], known: Known) -> list[Lookup]:
+def lookups(facts: Sequence[Fact], known: Known, staff_domains: Collection[str] = ()) -> list[Lookup]:
     """The rows to read next, in one round trip, before these facts can be decided; empty when all are known."""
     if not known.is_begun:  # the first round is what the facts themselves name
         known.is_begun = True
         if missing := known.missing(lookups_named(facts) + presence.lookups_named(facts)):
             return missing
-    batch = _batch(facts, known)
+    batch = _batch(facts, known, staff_domains)
     batch.needed = []
     presence.gather(batch)
     if registered.gather(batch):
@@ -37,10 +37,13 @@ def lookups(facts: Sequence[Fact], known: Known) -> list[Lookup]:
     return batch.needed
 
 
-def decide(facts: Sequence[Fact], known: Known, now: datetime) -> Change:
-    """Every row that these facts change. Raises NotLookedUp when `lookups` still names rows."""
-    batch = _batch(facts, known)
-    if not registered.gather(batch) or (batch.groups is None and not presence.gather(batch)):
+def decide(facts: Sequence[Fact], known: Known, now: datetime, staff_domains: Collection[str] = ()) -> Change:
+    """Every row that these facts change. Raises NotLookedUp when `lookups` still names rows.
+
+    Whose address is at one of `staff_domains`, in lower case, is staff.
+    """
+    batch = _batch(facts, known, staff_domains)
+    if not registered.gather(batch) or (batch.people is None and not presence.gather(batch)):
         raise LookupError("rows are missing: read what `lookups` names first")
     people, registrations = presence.decide(batch), batch.registrations
     linked = links.decide(batch, now)
@@ -65,9 +68,9 @@ def decide(facts: Sequence[Fact], known: Known, now: datetime) -> Change:
     )
 
 
-def _batch(facts: Sequence[Fact], known: Known) -> Batch:
+def _batch(facts: Sequence[Fact], known: Known, staff_domains: Collection[str]) -> Batch:
     """The facts merged into the rows they are about: made once, asked for by the plan and by the decision."""
     batch = known.merged
     if not isinstance(batch, Batch):
-        batch = known.merged = Batch(facts, known)
+        batch = known.merged = Batch(facts, known, staff_domains)
     return batch

@@ -135,9 +135,9 @@ def _bears_on_link(row: Instance, known: Instance | None) -> bool:
 
 def _bears_on_schedule(row: Meeting, known: Meeting | None) -> bool:
     return known is None or (
-        row.type, row.duration_minutes, row.registration_type, row.scheduled_start,
+        row.type, row.duration_minutes, row.registration_type, row.scheduled_start, row.deleted_at,
     ) != (
-        known.type, known.duration_minutes, known.registration_type, known.scheduled_start,
+        known.type, known.duration_minutes, known.registration_type, known.scheduled_start, known.deleted_at,
     )  # fmt: skip
 
 

@@ -69,7 +69,7 @@ RULES: Mapping[str, Mapping[str, Combine | None]] = {
     "meeting": {
         "kind": NEWEST, "type": NEWEST, "topic": NEWEST, "host_id": NEWEST, "timezone": NEWEST,
         "scheduled_start": NEWEST, "duration_minutes": NEWEST, "recurrence": NEWEST, "registration_type": NEWEST,
-        "deleted_at": NEWEST,
+        "deleted_at": NEWEST, "alternative_hosts": NEWEST, "pmi": NEWEST, "uses_pmi": NEWEST,
     },
     "occurrence_history": {
         "source": latest, "stated_at": earliest, "scheduled_start": latest, "duration_minutes": latest,
@@ -82,13 +82,16 @@ RULES: Mapping[str, Mapping[str, Combine | None]] = {
     },
     "registrant": {
         "email": NEWEST, "first_name": NEWEST, "last_name": NEWEST, "custom_questions": NEWEST,
-        "registered_at": earliest, "history": union,
+        "registered_at": earliest, "history": union, "details": NEWEST,
     },
     "connection": {
         "meeting_id": latest, "joins": union, "leaves": union, "participant_uuid": NEWEST, "bound_to": NEWEST,
         "room_uuid": NEWEST, "registrant_id": NEWEST, "zoom_user_id": NEWEST, "email": NEWEST, "name": NEWEST,
-        "role": NEWEST, "reported": union,
+        "role": NEWEST, "reported": union, "participant_id": NEWEST, "customer_key": NEWEST, "custom_keys": NEWEST,
+        "phone_number": NEWEST, "bind_participant_uuid": NEWEST, "parent_user_id": NEWEST,
+        "before_host": latest,
     },
+    "staff": {"role": NEWEST},
     "link_statement": {
         "meeting_id": latest, "occurrence_id": NEWEST, "stated_by": NEWEST, "because": NEWEST, "stated_at": latest,
     },

@@ -14,10 +14,12 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from schema.known import BY_CONNECTION, BY_EMAIL, BY_INSTANCE, BY_PERSON, Lookup, Which
-from schema.rows import Connection, Key, Participant, key_getter
+from schema.rows import Key, Participant, key_getter
+from workers.core import connected
 from workers.core.batch import Batch
+from workers.core.connected import Connected
 from workers.core.merge import Fact
-from workers.core.people import count_once, participants_of, person_of, same_person_groups
+from workers.core.stays import count_once, participants_of
 
 _stay_key = key_getter("participant")
 _connection_key = key_getter("connection")
@@ -32,22 +34,13 @@ class Presence(NamedTuple):
     """Instances that ended: stays nobody saw end, other than those written, end with them."""
 
 
-class _Group(NamedTuple):
-    """The connections of one person in one instance, and the person."""
-
-    connections: Sequence[Connection]
-    person_id: str
-
-
 def lookups_named(facts: Iterable[Fact]) -> list[Lookup]:
     """What the facts themselves show to be needed, so that it is read with the rows they are about."""
-    connections, instances, emails, addresses, ended = set(), set(), set(), set(), set()
+    connections, instances, addresses, ended = set(), set(), set(), set()
     for table, key, values, _ in facts:
         if table == "connection":
             connections.add(key)
             instances.add(key[:2])
-            if values.get("email") and not values.get("registrant_id") and values.get("meeting_id") is not None:
-                emails.add((key[0], values["meeting_id"], values["email"]))
         elif table == "registrant" and values.get("email"):
             addresses.add((*key[:2], values["email"]))
         elif table == "instance" and values.get("ended_at") is not None:
@@ -55,18 +48,18 @@ def lookups_named(facts: Iterable[Fact]) -> list[Lookup]:
     lookups = [
         Lookup("participant", BY_CONNECTION, frozenset(connections)),
         Lookup("connection", BY_INSTANCE, frozenset(instances), Which.BOUND),
-        Lookup("registrant", BY_EMAIL, frozenset(emails)),
-        Lookup("participant", BY_EMAIL, frozenset(addresses)),
+        Lookup("registrant", BY_EMAIL, frozenset(addresses)),
+        Lookup("connection", BY_EMAIL, frozenset(addresses)),
         Lookup("participant", BY_INSTANCE, frozenset(ended), Which.CLOSING),
     ]
-    return [lookup for lookup in lookups if lookup.keys]
+    return [lookup for lookup in lookups if lookup.keys] + connected.lookups_named(facts)
 
 
 def gather(batch: Batch) -> bool:
     """Whether everything is read that presence is decided from."""
     closings = Lookup("participant", BY_INSTANCE, frozenset(batch.ended), Which.CLOSING)
     known_closings = batch.has(closings)
-    if batch.groups is None and not _gather_groups(batch):
+    if batch.people is None and not _gather_people(batch):
         return False
     if not known_closings:
         return False
@@ -97,107 +90,28 @@ def decide(batch: Batch) -> Presence:
     return Presence(written, frozenset(before.keys() - counted.keys()), ended)
 
 
-def _gather_groups(batch: Batch) -> bool:
-    changed = batch.changed("connection")
-    emails = frozenset((r.account_id, r.meeting_id, r.email) for r in batch.readdressed if r.email)
-    is_known = batch.has(
-        Lookup("participant", BY_EMAIL, emails),
-        Lookup("connection", BY_INSTANCE, frozenset(key[:2] for key in changed), Which.BOUND),
-    )
-    if not is_known:
+def _gather_people(batch: Batch) -> bool:
+    """Whether it is known whose stays have to be made anew, and who each of them is."""
+    people = Connected(batch).find()
+    if people is None:
         return False
-    others = _known_by_email(batch, emails)
     if not batch.has(
-        Lookup("connection", BY_CONNECTION, others),
-        Lookup("connection", BY_INSTANCE, frozenset(key[:2] for key in others), Which.BOUND),
+        Lookup("participant", BY_CONNECTION, frozenset(people)),
+        Lookup("instance", BY_INSTANCE, frozenset(key[:2] for key in people) - batch.rows("instance").keys()),
     ):
         return False
-    connections = changed | {key: row for key in others if (row := batch.row("connection", key)) is not None}
-    bonded = _with_bonds(batch, {key[:2] for key in connections})
-    if not batch.has(Lookup("connection", BY_INSTANCE, frozenset(bonded))):
-        return False
-    groups = _grouped(batch, connections, bonded)
-    members = frozenset(_connection_key(row) for group in groups for row in group)
-    if not batch.has(
-        Lookup("participant", BY_CONNECTION, members),
-        Lookup("instance", BY_INSTANCE, frozenset(key[:2] for key in members) - batch.rows("instance").keys()),
-        Lookup("registrant", BY_EMAIL, _only_addresses(groups)),
-    ):
-        return False
-    batch.groups = [_Group(group, _resolved(batch, group)) for group in groups]
+    batch.people = [(batch.row("connection", key), person_id) for key, person_id in people.items()]
     return True
-
-
-def _known_by_email(batch: Batch, emails: frozenset[Key]) -> frozenset[Key]:
-    """Connections that only an address tells, and that address has just become a registrant's, or ceased to be."""
-    stays = [stay for email in emails for stay in batch.known.find("participant", BY_EMAIL, email)]
-    keys = {(s.account_id, s.uuid, s.connection_id) for s in stays if s.registrant_id is None}
-    return frozenset(keys - batch.changed("connection").keys())
-
-
-def _with_bonds(batch: Batch, instances: set[Key]) -> set[Key]:
-    """Those of these instances in which a connection is bound to another one.
-
-    Almost no instance has a telephone or a breakout room, and then this is one look into an empty index.
-    """
-    own = {key[:2] for key, row in batch.rows("connection").items() if row.bound_to}
-    return {
-        instance
-        for instance in instances
-        if instance in own or batch.known.find("connection", BY_INSTANCE, instance, Which.BOUND)
-    }
-
-
-def _grouped(batch: Batch, connections: Mapping[Key, Connection], bonded: set[Key]) -> list[Sequence[Connection]]:
-    """These connections, each with those of the same person that it is bound to."""
-    groups: list[Sequence[Connection]] = [[row] for key, row in connections.items() if key[:2] not in bonded]
-    for instance in sorted(bonded):
-        own = {key: row for key, row in batch.rows("connection").items() if key[:2] == instance}
-        kept = {_connection_key(row): row for row in batch.known.find("connection", BY_INSTANCE, instance)}
-        groups += [
-            group
-            for group in same_person_groups(list((kept | own).values()))
-            if any(_connection_key(row) in connections for row in group)
-        ]
-    return groups
-
-
-def _only_addresses(groups: Iterable[Sequence[Connection]]) -> frozenset[Key]:
-    """The addresses that are all we know of somebody."""
-    return frozenset(
-        (row.account_id, row.meeting_id, row.email)
-        for group in groups
-        for row in group
-        if row.email and row.meeting_id is not None and not row.registrant_id
-    )
-
-
-def _resolved(batch: Batch, group: Sequence[Connection]) -> str:
-    """The person behind a group of connections: a registrant, where one of its addresses is theirs."""
-    person_id = person_of(group)
-    if person_id.startswith(("registrant:", "connection:")):
-        return person_id
-    known = [name for email in _only_addresses([group]) for name in registrants_with(batch, email)]
-    return f"registrant:{min(known)}" if known else person_id
-
-
-def registrants_with(batch: Batch, email: Key) -> set[str]:
-    """The ids of the registrants whose address this is, (account_id, meeting_id, email), after this batch."""
-    kept = {row.registrant_id for row in batch.known.find("registrant", BY_EMAIL, email)}
-    changed = batch.changed("registrant")
-    gone = {name for name in kept if (key := (*email[:2], name)) in changed and changed[key].email != email[2]}
-    new = {key[2] for key, row in changed.items() if key[:2] == email[:2] and row.email == email[2]}
-    return (kept - gone) | new
 
 
 def _stays(batch: Batch) -> list[Participant]:
     """The stays of every connection that has to be looked at again, before it is said what counts."""
     if batch.stays is None:
         rows: list[Participant] = []
-        for group, person_id in batch.groups:
-            for connection in group:
-                instance = batch.row("instance", (connection.account_id, connection.uuid))
-                rows += participants_of(connection, person_id, None if instance is None else instance.ended_at)
+        for connection, person_id in batch.people:
+            instance = batch.row("instance", (connection.account_id, connection.uuid))
+            ended_at = None if instance is None else instance.ended_at
+            rows += participants_of(connection, person_id, ended_at, batch.staff_domains)
         batch.stays = rows
     stays: list[Participant] = batch.stays
     return stays
@@ -211,7 +125,7 @@ def _before(batch: Batch, ended: Mapping[Key, datetime]) -> dict[Key, Participan
 
 def _kept(batch: Batch) -> list[Participant]:
     """The stays of every connection that has to be looked at again, as they are kept."""
-    connections = [_connection_key(connection) for group, _ in batch.groups for connection in group]
+    connections = [_connection_key(connection) for connection, _ in batch.people]
     stays: list[Participant] = batch.known.find_all("participant", BY_CONNECTION, connections)
     return stays
 

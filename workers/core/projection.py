@@ -16,13 +16,18 @@ from schema.log_kinds import LogKind
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
 from schema.rows import Leave, StatusEntry
 from schema.zoom.payloads import (
+    MeetingSettings,
     Number,
+    ObjectPart,
     ParticipantPart,
     PayloadError,
     RegistrantPart,
     ScheduledOccurrence,
     from_milliseconds,
+    read_custom_keys,
+    read_details,
     read_email,
+    read_hosts,
     read_identifier,
     read_leave_reason,
     read_minutes,
@@ -35,8 +40,10 @@ from schema.zoom.payloads import (
 from workers.core.event import Event, Facts, Projection
 from workers.core.merge import CLEARED, MENTION_MS, Fact
 from workers.core.projection_api import API_PROJECTIONS
+from workers.core.schedule import SINGLE_SESSION_TYPES
 
 MENTIONS_REMEMBERED_MAX = 1024
+NO_SETTINGS = MeetingSettings()
 
 
 # --- the schedule -----------------------------------------------------------------------------------------------
@@ -70,10 +77,12 @@ def meeting_updated(event: Event) -> Facts:
         yield from _single_session(event, at_ms)
     else:  # where the scope is missing, dates that are not named must not be taken for cancelled
         is_of_one_date = event.payload.scope == "single" or bool(occurrences)
-        yield _meeting(event, at_ms, of_one_date=is_of_one_date, kind=event.kind)
+        is_of_session = not occurrences and event.zoom_object.occurrence_id is None
+        more = _session_values(event) if is_of_one_date and is_of_session else {}
+        yield _meeting(event, at_ms, of_one_date=is_of_one_date, kind=event.kind, **more)
         old = event.payload.old_object.occurrences if event.payload.old_object else None
         yield from _changed(event, at_ms, occurrences, old)
-        if not is_of_one_date:
+        if is_of_session:
             yield from _single_session(event, at_ms)
     yield _line(event, LogKind.RESCHEDULED)
 
@@ -81,6 +90,7 @@ def meeting_updated(event: Event) -> Facts:
 def meeting_deleted(event: Event) -> Facts:
     """One date, where the event names dates and does not say `all`; else the series."""
     if _is_about_single_dates(event):
+        yield _meeting(event, event.at_ms, of_one_date=True, kind=event.kind)
         yield from _statements(event, event.at_ms, "deleted", event.zoom_object.occurrences)
     else:
         yield _meeting(event, event.at_ms, kind=event.kind, deleted_at=event.at)
@@ -91,6 +101,7 @@ def meeting_deleted(event: Event) -> Facts:
 def meeting_recovered(event: Event) -> Facts:
     """Takes a deletion back."""
     if _is_about_single_dates(event):
+        yield _meeting(event, event.at_ms, of_one_date=True, kind=event.kind)
         yield from _statements(event, event.at_ms, "recovered", event.zoom_object.occurrences)
     else:
         yield _meeting(event, event.at_ms, kind=event.kind, deleted_at=CLEARED)
@@ -165,7 +176,7 @@ def instance_ended(event: Event) -> Facts:
 def participant_joined(event: Event) -> Facts:
     """One connection came."""
     participant = _participant(event)
-    joined_at = read_moment(participant.join_time) or event.at
+    joined_at = read_moment(participant.join_time) or read_moment(participant.date_time) or event.at
     return _presence(event, participant, LogKind.JOINED, joined_at, {"joins": (to_milliseconds(joined_at),)})
 
 
@@ -181,8 +192,28 @@ def participant_left(event: Event) -> Facts:
 def participant_bound(event: Event) -> Facts:
     """A telephone turned out to be the same person as another connection."""
     participant = _participant(event)
-    other = read_identifier(participant.bind_user_id) or read_identifier(participant.bind_participant_uuid)
+    other = (
+        read_identifier(participant.bind_user_id)
+        or read_identifier(participant.bind_participant_uuid)
+        or read_identifier(participant.parent_user_id)
+    )
     return _presence(event, participant, LogKind.BOUND, event.at, {"bound_to": other})
+
+
+def participant_waited(event: Event) -> Facts:
+    """Somebody waited for the host or was let in: no presence, but it may name whom `joined` does not."""
+    participant = event.zoom_object.participant or ParticipantPart()
+    connection_id = read_identifier(participant.user_id) or read_identifier(participant.participant_uuid)
+    if connection_id is not None:
+        yield from _waiting(event, participant, connection_id, {})
+
+
+def participant_came_before_host(event: Event) -> Facts:
+    """Somebody came before the host. It names no connection, and whether a `joined` follows is not settled."""
+    participant = event.zoom_object.participant or ParticipantPart()
+    who = read_identifier(participant.registrant_id) or read_identifier(participant.id) or event.key
+    connection_id = read_identifier(participant.user_id) or read_identifier(participant.participant_uuid)
+    yield from _waiting(event, participant, connection_id or f"before host: {who}", {"before_host": True})
 
 
 def participant_role_changed(event: Event) -> Facts:
@@ -197,7 +228,8 @@ def participant_role_changed(event: Event) -> Facts:
 
 def app_deauthorized(event: Event) -> Facts:
     """The account removed the app; its data is erased when the grace period is over."""
-    yield Fact("account_departure", (event.account_id,), {"deauthorized_at": event.at}, event.at_ms)
+    at = read_moment(event.payload.deauthorization_time) or event.at
+    yield Fact("account_departure", (event.account_id,), {"deauthorized_at": at}, event.at_ms)
 
 
 def link_set(event: Event) -> Facts:
@@ -244,6 +276,18 @@ PROJECTIONS: Mapping[str, Projection] = {
             "participant_role_changed": participant_role_changed,
         }.items()
     },
+    **{
+        f"meeting.participant_{name}": participant_waited
+        for name in (
+            "joined_waiting_room",
+            "left_waiting_room",
+            "put_in_waiting_room",
+            "admitted",
+            "jbh_waiting",
+            "jbh_waiting_left",
+        )
+    },
+    "meeting.participant_jbh_joined": participant_came_before_host,
     "meeting.participant_joined_breakout_room": participant_joined,
     "meeting.participant_left_breakout_room": participant_left,
     "meeting.converted_to_webinar": converted_to_webinar,
@@ -263,14 +307,17 @@ PROJECTIONS: Mapping[str, Projection] = {
 
 def _meeting(event: Event, stated_ms: int, *, kind: str, of_one_date: bool = False, **values: Any) -> Fact:
     """What an event says about the series; its start and length only where it speaks of the series itself."""
-    told = event.zoom_object
+    told, settings = event.zoom_object, event.zoom_object.settings or NO_SETTINGS
     values |= {
         "kind": kind,
         "type": read_small_number(told.type),
         "topic": read_text(told.topic),
         "host_id": read_identifier(told.host_id),
         "timezone": read_text(told.timezone),
-        "registration_type": read_small_number(told.settings.registration_type) if told.settings else None,
+        "registration_type": read_small_number(settings.registration_type),
+        "alternative_hosts": read_hosts(settings.alternative_hosts),
+        "pmi": read_whole_number(told.pmi),
+        "uses_pmi": settings.use_pmi if isinstance(settings.use_pmi, bool) else None,
         "recurrence": json.dumps(told.recurrence, sort_keys=True) if told.recurrence else None,
     }
     if not of_one_date:
@@ -310,6 +357,15 @@ def _listed(event: Event, at_ms: int, occurrences: list[ScheduledOccurrence] | N
     if occurrences:
         yield _statement(event, at_ms, "listed", EVERY_OCCURRENCE)
         yield from _statements(event, at_ms, "listed", occurrences)
+
+
+def _session_values(event: Event) -> dict[str, Any]:
+    """What an edit of "one date" that names none says of the meeting: its only session, where it has just one."""
+    told = event.zoom_object
+    values: dict[str, Any] = {"scheduled_start": read_moment(told.start_time)}
+    if read_small_number(told.type) in SINGLE_SESSION_TYPES:
+        values["duration_minutes"] = read_minutes(told.duration)
+    return values
 
 
 def _single_session(event: Event, at_ms: int) -> Facts:
@@ -381,6 +437,7 @@ def _registration(event: Event, status: str, kind: LogKind) -> Facts:
         "first_name": read_text(registrant.first_name),
         "last_name": read_text(registrant.last_name),
         "custom_questions": json.dumps(questions, ensure_ascii=False) if questions else None,
+        "details": read_details(registrant),
         "registered_at": event.at if kind is LogKind.REGISTERED else None,
         "history": (StatusEntry(event.at_ms, status, tuple(occurrence_ids) or (EVERY_OCCURRENCE,)),),
     }
@@ -482,6 +539,36 @@ def _connection_id(participant: ParticipantPart) -> str:
     return connection_id
 
 
+def _shown(told: ObjectPart, participant: ParticipantPart) -> dict[str, Any]:
+    """Everything a connection shows of who it is."""
+    user_id, participant_id = read_identifier(participant.participant_user_id), read_identifier(participant.id)
+    parent_user_id = read_identifier(participant.parent_user_id)
+    return {
+        "meeting_id": read_whole_number(told.id),
+        "participant_uuid": read_identifier(participant.participant_uuid),
+        "registrant_id": read_identifier(participant.registrant_id),
+        "zoom_user_id": user_id,
+        "participant_id": None if participant_id == user_id else participant_id,
+        "customer_key": read_identifier(participant.customer_key),
+        "custom_keys": read_custom_keys(participant.custom_keys),
+        "phone_number": read_identifier(participant.phone_number),
+        "bind_participant_uuid": read_identifier(participant.bind_participant_uuid),
+        "parent_user_id": parent_user_id,
+        "email": read_email(participant.email),
+        "name": read_text(participant.user_name),
+        "room_uuid": read_identifier(told.breakout_room_uuid),
+        "bound_to": parent_user_id,
+    }
+
+
+def _waiting(event: Event, participant: ParticipantPart, connection_id: str, more: Mapping[str, Any]) -> Facts:
+    """Who a connection was before it joined; what it shows once it has joined outweighs that."""
+    uuid = read_identifier(event.zoom_object.uuid)
+    if uuid is not None:
+        values = {**_shown(event.zoom_object, participant), **more}
+        yield Fact("connection", (event.account_id, uuid, connection_id), values, MENTION_MS)
+
+
 def _presence(
     event: Event,
     participant: ParticipantPart,
@@ -495,19 +582,9 @@ def _presence(
     Nine of ten events are of this kind, so what they share is read once.
     """
     told, uuid, connection_id = event.zoom_object, event.uuid, _connection_id(participant)
-    meeting_id, registrant_id = read_whole_number(told.id), read_identifier(participant.registrant_id)
-    email, name = read_email(participant.email), read_text(participant.user_name)
-    values = {
-        "meeting_id": meeting_id,
-        "participant_uuid": read_identifier(participant.participant_uuid),
-        "registrant_id": registrant_id,
-        "zoom_user_id": read_identifier(participant.participant_user_id) or read_identifier(participant.id),
-        "email": email,
-        "name": name,
-        "room_uuid": read_identifier(told.breakout_room_uuid),
-        "bound_to": read_identifier(participant.parent_user_id),
-        **more,
-    }
+    values = _shown(told, participant)
+    meeting_id, registrant_id = values["meeting_id"], values["registrant_id"]
+    values |= more
     if meeting_id is not None:
         yield _live_meeting(event, MENTION_MS)
     instance = (event.account_id, uuid)
@@ -524,8 +601,8 @@ def _presence(
         "uuid": uuid,
         "registrant_id": registrant_id,
         "connection_id": connection_id,
-        "name": name,
-        "email": email,
+        "name": values["name"],
+        "email": values["email"],
         "detail": detail,
     }
     yield Fact("join_log", (event.account_id, event.key), line, event.at_ms)

@@ -16,6 +16,7 @@ from schema.zoom.payloads import (
     ParticipantPart,
     PayloadError,
     RegistrantPart,
+    read_details,
     read_email,
     read_identifier,
     read_moment,
@@ -134,6 +135,7 @@ def _registrant(event: Event, registrant: RegistrantPart, occurrence_ids: tuple[
         "first_name": read_text(registrant.first_name),
         "last_name": read_text(registrant.last_name),
         "custom_questions": json.dumps(questions, ensure_ascii=False) if questions else None,
+        "details": read_details(registrant),
         "registered_at": signed_up_at,
         "history": tuple(sorted(history)),
     }
@@ -150,7 +152,8 @@ def _connection(event: Event, row: ParticipantPart) -> Facts:
     values = {
         "meeting_id": event.meeting_id,
         "registrant_id": read_identifier(row.registrant_id),
-        "zoom_user_id": read_identifier(row.id),
+        "participant_id": read_identifier(row.id),
+        "customer_key": read_identifier(row.customer_key),
         "email": read_email(row.email),
         "name": read_text(row.user_name),
         "reported": (ReportedStay(joined_ms, max(joined_ms, to_milliseconds(left_at))),),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
@@ -177,11 +177,18 @@ def _planned_now(
     planned = schedule_at(statements)
     single = planned.pop(SINGLE_OCCURRENCE, None)
     if meeting.type in SINGLE_SESSION_TYPES:
-        start, duration = meeting.scheduled_start, meeting.duration_minutes
-        return {SINGLE_OCCURRENCE: single or Planned(SINGLE_OCCURRENCE, start, duration, AVAILABLE, start)}
+        return {SINGLE_OCCURRENCE: single or _session_of(meeting)}
     if meeting.type in NO_SCHEDULE_TYPES:
         return {occurrence_id: occurrence for occurrence_id, occurrence in planned.items() if occurrence_id in held}
     return planned
+
+
+def _session_of(meeting: Meeting) -> Planned:
+    """The only session of a meeting whose date Zoom never stated by itself."""
+    start, deleted_at = meeting.scheduled_start, meeting.deleted_at
+    is_deleted = deleted_at is not None and (start is None or start > deleted_at)
+    status = DELETED if is_deleted else AVAILABLE
+    return Planned(SINGLE_OCCURRENCE, start, meeting.duration_minutes, status, start)
 
 
 def _as_held(meeting: Meeting, date: Planned, instances: Sequence[Instance]) -> Occurrence:
@@ -202,4 +209,17 @@ def _as_held(meeting: Meeting, date: Planned, instances: Sequence[Instance]) -> 
         held_from=min(starts, default=None),
         held_until=None if None in ends else max((end for end in ends if end is not None), default=None),
         link_state=CERTAINTY[max(states)] if states else None,
+        held_milliseconds=_held_milliseconds(instances),
     )
+
+
+def _held_milliseconds(instances: Sequence[Instance]) -> int | None:
+    """How long these instances ran, a moment in two of them once; None while one runs, or when there are none."""
+    held, reached = timedelta(0), None
+    for instance in sorted(instances, key=lambda row: (row.started_at is None, row.started_at)):
+        if instance.started_at is None or instance.ended_at is None:
+            return None
+        start = instance.started_at if reached is None else max(reached, instance.started_at)
+        held += max(instance.ended_at - start, timedelta(0))
+        reached = instance.ended_at if reached is None else max(reached, instance.ended_at)
+    return held // timedelta(milliseconds=1) if instances else None

@@ -129,7 +129,7 @@ class Installation(RuleBasedStateMachine):
         with self.database.write() as connection:
             set_pending_again(connection, Choice([state], None, None, []), 0, 1000, datetime.now(UTC))
         for event in self.model.values():
-            if event.state is state:
+            if event.state is state and read_envelope(event.body).event_type is not None:  # what is no event stays dead
                 event.state = EventState.PENDING
 
     @rule()

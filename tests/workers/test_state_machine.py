@@ -43,7 +43,7 @@ from workers.erase import erase_person
 from workers.notify.judging import Judge
 from workers.rebuild import rebuild
 
-EXAMPLES, STEPS = 30, 15
+EXAMPLES, STEPS = 15, 15
 ADDRESS = "ann@example.com"
 w = Story()
 DATES = {"1001": 60.0, "1002": 60.0 + WEEK_MINUTES}

@@ -78,7 +78,10 @@ class Kept:
         with self._guard:
             process = self._running.get(name)
         if process is not None and process.stdout is not None:
-            process.stdout.close()
+            # Not closed: that would wait for the thread that reads it. Its next line is the last that is read.
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, process.stdout.fileno())
+            os.close(nothing)
 
     def stop(self) -> list[str]:
         """Ask all of them to end; returns those that had to be killed."""

@@ -2,10 +2,10 @@
 
     python -m tests.faults.campaign [--seconds 120] [--seed N] [--database sqlite|postgres|both] [--kills N]
 
-It prints its seed and every step. It ends when the seconds are over, or, with --kills, after so many kills per
-database, or seconds if that is sooner. Then everything runs undisturbed, and it has to hold that: everything delivered was taken in the end; nothing
-is pending; each event is in the inbox once; those that are valid are done and the others dead; the tables are what a
-drain without faults makes of the same events, and what a rebuild makes of the inbox; every process ends when asked to.
+It prints its seed and every step. It ends when the seconds are over, or after so many kills per database if that is
+sooner. Then everything runs undisturbed, and it has to hold that: everything delivered was taken in the end; nothing is
+pending; each event is in the inbox once; those that are valid are done and the others dead; the tables are what a drain
+without faults makes of the same events, and what a rebuild makes of the inbox; every process ends when asked to.
 """
 
 from __future__ import annotations

@@ -142,6 +142,9 @@ def _prove(stage: faults.Stage, kind: str, made: Counter[str], begun: float) -> 
         f"{len(stage.load.taken):,} deliveries taken, {len(taken):,} events, {dict(states)}\n"
         f"{kind}: answers {dict(stage.load.statuses)}; longest time without "
         + ", without ".join(f"{what} {seconds:.1f} s" for what, seconds in stage.load.longest_seconds.items())
+        + "".join(
+            f"\n{kind}: silent from {since - begun:.1f} for {seconds:.1f} s" for since, seconds in stage.load.silences
+        )
         + f"\n{kind}: ended {dict(ended)}",
         flush=True,
     )

@@ -25,11 +25,21 @@ def _who(name: str) -> Json:
     return {"registrant_id": name}
 
 
+other = Story(meeting_id=84512345679)
+
+
 def _waited(minute: float, name: str, **who: str) -> Json:
     return m.live(minute, f"participant_{name}", "run-1==", FIRST, participant=who)
 
 
 STORIES: dict[str, list[Json]] = {
+    "an_instance_turns_out_to_be_another_meetings": [
+        w.created(0, WEEKS),
+        other.created(0, {"2001": FIRST}),
+        w.started(FIRST),
+        w.person(FIRST + 1, "joined", "1", FIRST),
+        other.ended(FIRST + 60, FIRST),
+    ],
     "created_moved_and_run": [
         w.created(0, WEEKS),
         w.moved(10, {"1002": SECOND}, {"1002": SECOND + 120}),

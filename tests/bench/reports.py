@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 from schema.states import EventState
 from schema.store import inbox_search, instances, join_log, live, meetings, reports
 from schema.store.database import Database
-from schema.store.dialect import run as ask_database
 from tests.bench.fill import ACCOUNT, BIG_MEETING, WEEKS, fill_reports, occurrence_of, uuid_of
 from tests.bench.places import DATABASES, Places
 from tests.bench.report import Report, Table, median, ms
@@ -27,12 +26,7 @@ def questions() -> dict[str, Callable[[Connection], object]]:
     big, last = occurrence_of(0), uuid_of(BIG_MEETING, WEEKS - 1)
     return {
         "report: one occurrence, the largest": lambda c: reports.read_occurrence_report(c, ACCOUNT, BIG_MEETING, big),
-        "report: attendance of that occurrence": lambda c: reports.read_attendance(c, ACCOUNT, BIG_MEETING, big),
-        "report: that occurrence, person by person": lambda c: ask_database(
-            c,
-            "SELECT * FROM occurrence_person WHERE account_id = ? AND meeting_id = ? AND occurrence_id = ?",
-            (ACCOUNT, BIG_MEETING, big),
-        ),
+        "report: that occurrence, person by person": lambda c: reports.read_people(c, ACCOUNT, BIG_MEETING, big),
         f"report: a series of {WEEKS} occurrences": lambda c: reports.read_occurrence_report(c, ACCOUNT, BIG_MEETING),
         "live: what runs now": lambda c: live.read_running(c, (), 50),
         "live: one meeting that runs": lambda c: live.read_running(c, (BIG_MEETING,), 50),

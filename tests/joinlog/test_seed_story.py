@@ -21,7 +21,7 @@ from flask import Flask
 
 from joinlog.command import main
 from schema.store.database import Database
-from schema.store.reports import read_attendance, read_occurrence_report
+from schema.store.reports import read_occurrence_report, read_people
 from tests.conftest import SIGNING_KEY, settings_for
 from tests.inbox_to_tables import drain, one, read_table
 from tests.signed_requests import encode, signed_headers
@@ -224,16 +224,19 @@ def test_who_came_to_the_second_week_and_for_how_long(app: Flask, database: Data
     post(app, story())
     drain(database)
     with database.read() as connection:
-        people = read_attendance(connection, w.account, w.meeting_id, IDS[1])
-    assert {
-        row["person_id"]: (row["attended_minutes"], row["connections"], row["is_registered"]) for row in people
-    } == {
-        f"user:{HOST['participant_user_id']}": (58.0, 2, False),
-        "registrant:r01": (60.0, 2, True),
-        "registrant:r19": (53.0, 2, True),
-        "registrant:r24": (10.0, 1, True),
-        "registrant:r03": (30.0, 1, True),
-        "registrant:r25": (20.0, 1, False),
+        people = read_people(connection, w.account, w.meeting_id, IDS[1])
+    came = {
+        row["person_id"]: (row["attended_seconds"] / 60, row["connections"], row["standing"])
+        for row in people
+        if row["attended_seconds"]
+    }
+    assert came == {
+        f"user:{HOST['participant_user_id']}": (58.0, 2, "staff"),
+        "registrant:r01": (60.0, 2, "attended"),
+        "registrant:r19": (53.0, 2, "attended"),
+        "registrant:r24": (10.0, 1, "attended"),
+        "registrant:r03": (30.0, 1, "attended"),
+        "registrant:r25": (20.0, 1, "walk_in"),
     }
     first = people[0]
     assert first["first_joined_at"] == at(STARTS[1]) - timedelta(minutes=3)

@@ -15,7 +15,8 @@ from joinlog.fakezoom import MIXES, generate
 from schema.own_events import link_event, stated_event
 from schema.reserved import EVERY_OCCURRENCE
 from schema.store.database import Database
-from schema.store.reports import read_attendance, read_links, read_occurrence_report
+from schema.store.meetings import read_attendance
+from schema.store.reports import read_links, read_occurrence_report
 from schema.views import VIEWS
 from tests.inbox_to_tables import is_postgres, one, read_table, select, take
 from tests.stories import ACCOUNT, WEEK_MINUTES, ZERO, Json, Story, at
@@ -45,7 +46,7 @@ def numbers(database: Database, occurrence: str = "1001") -> tuple[int, int, int
 def attended(database: Database, occurrence: str = "1001") -> dict[str, Row]:
     """The rows of `attendance`, by person."""
     with database.read() as connection:
-        rows = read_attendance(connection, ACCOUNT, w.meeting_id, occurrence)
+        rows = [row._asdict() for row in read_attendance(connection, ACCOUNT, w.meeting_id, occurrence)]
     assert len({row["person_id"] for row in rows}) == len(rows)
     return {row["person_id"]: row for row in rows}
 
@@ -463,7 +464,7 @@ def test_a_chaotic_world_adds_up_as_a_second_reckoning_says(database: Database) 
         key = (occurrence["account_id"], occurrence["meeting_id"], occurrence["occurrence_id"])
         with database.read() as connection:
             row = read_occurrence_report(connection, *key)[0]
-            people = read_attendance(connection, *key)
+            people = [row._asdict() for row in read_attendance(connection, *key)]
         runs = {i["uuid"] for i in tables["instance"] if (i["account_id"], i["meeting_id"], i["occurrence_id"]) == key}
         stays = [p for p in tables["participant"] if p["account_id"] == key[0] and p["uuid"] in runs]
         mine = [r for r in tables["registration"] if (r["account_id"], r["meeting_id"]) == key[:2]]

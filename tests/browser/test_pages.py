@@ -255,7 +255,7 @@ def test_axe_finds_nothing_and_nothing_sticks_out(looks: Page, told: Stage, name
 
 def test_operator_hands_a_meeting_out_from_its_page(told: Stage, eye: Eye) -> None:
     page = eye.enter().go(meeting_url(ACCOUNT, STORY.meeting_id))
-    page.locator("select[name=expires]").select_option("8h")
+    page.locator(".handout select[name=expires]").select_option("8h")
     page.get_by_role("button", name="Make a page link").click()
     link = page.locator("#page-link").inner_text()
     assert "#" not in page.url

@@ -19,7 +19,7 @@ from schema.store.reports import read_occurrence_report, read_people
 Row = dict[str, Any]
 
 OCCURRENCE_HEADINGS = {
-    "occurrence_id": "occurrence", "scheduled_start": "scheduled (UTC)", "status": "status", "instances": "instances",
+    "occurrence_id": "occurrence", "scheduled_start": "scheduled (UTC)", "state": "state", "instances": "instances",
     "link_state": "link", "registrants": "registrants", "attended": "attended", "no_shows": "no-shows",
     "walk_ins": "walk-ins", "unidentified": "unidentified", "staff": "staff", "participants": "participants",
     "peak_concurrent": "peak", "attended_minutes": "person-hours",

@@ -14,27 +14,27 @@ from rich.console import Console
 from rich.table import Table
 
 from joinlog.database import MeetingNumber, account_of, open_database
-from schema.store.reports import read_attendance, read_occurrence_report
+from schema.store.reports import read_occurrence_report, read_people
 
 Row = dict[str, Any]
 
 OCCURRENCE_HEADINGS = {
-    "occurrence_id": "occurrence", "scheduled_start": "scheduled (UTC)", "status": "status", "instances": "instances",
+    "occurrence_id": "occurrence", "scheduled_start": "scheduled (UTC)", "state": "state", "instances": "instances",
     "link_state": "link", "registrants": "registrants", "attended": "attended", "no_shows": "no-shows",
     "walk_ins": "walk-ins", "unidentified": "unidentified", "staff": "staff", "participants": "participants",
     "peak_concurrent": "peak", "attended_minutes": "person-hours",
 }  # fmt: skip
 PERSON_HEADINGS = {
-    "name": "name", "email": "email", "person_id": "person", "is_registered": "registered",
-    "first_joined_at": "first join (UTC)", "last_left_at": "last leave (UTC)", "attended_minutes": "minutes",
-    "connections": "connections",
+    "name": "name", "email": "email", "standing": "standing", "reason": "why", "person_id": "person",
+    "first_joined_at": "first join (UTC)", "last_left_at": "last leave (UTC)", "attended_seconds": "seconds",
+    "attended_share": "share", "connections": "connections",
 }  # fmt: skip
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @click.command()
 @click.argument("meeting", type=MeetingNumber())
-@click.option("--occurrence", help="only this one, and with everybody who came to it")
+@click.option("--occurrence", help="only this one, person by person: who registered and who came")
 @click.option("--account", help="where several Zoom accounts have a meeting of this number")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
 def report(meeting: int, occurrence: str | None, account: str | None, form: str) -> None:
@@ -46,7 +46,7 @@ def report(meeting: int, occurrence: str | None, account: str | None, form: str)
         account = account_of(database, meeting, account)
         with database.read() as connection:
             occurrences = read_occurrence_report(connection, account, meeting, occurrence)
-            people = read_attendance(connection, account, meeting, occurrence) if occurrence else []
+            people = read_people(connection, account, meeting, occurrence) if occurrence else []
     if occurrence and not occurrences:
         raise click.ClickException(
             f"Meeting {meeting} has no occurrence {occurrence}; `joinlog report {meeting}` lists them."
@@ -59,7 +59,7 @@ def report(meeting: int, occurrence: str | None, account: str | None, form: str)
         title = occurrences[0]["topic"] if occurrences else None
         _print_table([_in_hours(row) for row in occurrences], OCCURRENCE_HEADINGS, f"{meeting} {title or ''}".strip())
         if occurrence:
-            _print_table(people, PERSON_HEADINGS, "Who came")
+            _print_table(people, PERSON_HEADINGS, "Person by person")
 
 
 def _print_json(document: object) -> None:

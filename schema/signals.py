@@ -8,11 +8,13 @@ import select
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Self
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_ROUSE = signal.SIGURG  # nobody else sends it, and it ends nothing by itself
 
 
 class Signals:
@@ -47,6 +49,27 @@ class Signals:
             numbers = self._reader.recv(4096)
             self.is_stop_asked = bool({signal.SIGTERM, signal.SIGINT} & set(numbers))
         return self.is_stop_asked
+
+
+def rouse_main_thread() -> None:
+    """Have every signal interrupt the main thread, for whoever waits there by other means than `Signals`.
+
+    Python runs handlers in the main thread only. A process that was stopped and is continued may take a signal that
+    came meanwhile in any of its threads; then the main one, which waits for a lock, would never know of it.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    signal.signal(_ROUSE, _do_nothing)
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def rouse(_kept_open: socket.socket) -> None:
+        while numbers := reader.recv(4096):
+            if set(numbers) - {_ROUSE}:
+                signal.pthread_kill(main, _ROUSE)
+
+    threading.Thread(target=rouse, args=(writer,), name="signals", daemon=True).start()
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,7 @@
-"""The states of an event in the inbox and of a link, each with what it means. ARCHITECTURE.md repeats them."""
+"""The states of an event in the inbox, of a link and of an occurrence, each with what it means.
+
+ARCHITECTURE.md repeats those of events and links.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,18 @@ LINKED = (LinkState.CONFIRMED, LinkState.OBSERVED, LinkState.INFERRED)
 
 NEEDS_REVIEW = (LinkState.CONFLICT, LinkState.AMBIGUOUS, LinkState.UNSCHEDULED)
 """States shown to operations with their candidates: view needs_review."""
+
+
+class OccurrenceState(StrEnum):
+    """What became of an occurrence: the column `state` of view occurrence_report. The first that fits holds."""
+
+    RUNNING = "running"  # an instance of it runs now
+    HELD = "held"  # it had an instance
+    UNDECIDED = "undecided"  # its planned start is over, and an instance that may have been it waits for a decision
+    DELETED = "deleted"  # Zoom says it was deleted, or the whole series was
+    RETIRED = "retired"  # an edit of the series replaced it by another one
+    PLANNED = "planned"  # its planned end is yet to come, or it has none
+    NOT_HELD = "not_held"  # its planned end is over, and nothing ran that may have been it
 
 
 class PersonStanding(StrEnum):

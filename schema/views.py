@@ -95,6 +95,12 @@ def _of(registrant: str, query: str) -> str:
 
 _NEEDING_REVIEW = ", ".join(f"'{state.value}'" for state in NEEDS_REVIEW)
 
+_WAITS = f"""EXISTS (
+    SELECT 1 FROM instance j WHERE j.account_id = o.account_id AND j.meeting_id = o.meeting_id
+    AND j.occurrence_id IS NULL AND j.link_state IN ({_NEEDING_REVIEW})
+    AND replace(j.link_evidence, '"' || o.occurrence_id || '"', '') <> j.link_evidence)"""
+# Somebody has yet to decide whether an instance was this occurrence: it is among the candidates in the evidence.
+
 _KEYS = {
     "account_id": "Zoom account",
     "meeting_id": "Zoom's number of the meeting",
@@ -111,6 +117,7 @@ VIEWS: Mapping[str, View] = {
             "scheduled_start": "planned start, UTC",
             "duration_minutes": "planned length, minutes",
             "status": "available, deleted, retired or unknown",
+            "state": "held, not_held, undecided, running, planned, deleted or retired",
             "instances": "how many instances it had",
             "link_state": "least certain link_state among them",
             "held_from": "start of the first instance, UTC",
@@ -127,8 +134,14 @@ VIEWS: Mapping[str, View] = {
             "is_final": "true once Zoom's record of each of its instances is final; null when it was not held",
         },
         f"""
-        SELECT account_id, meeting_id, occurrence_id, topic, scheduled_start, duration_minutes, status, instances,
-               link_state, held_from, held_until, registrants,
+        SELECT account_id, meeting_id, occurrence_id, topic, scheduled_start, duration_minutes, status,
+               CASE WHEN instances > 0 AND held_until IS NULL THEN 'running'
+                    WHEN instances > 0 THEN 'held'
+                    WHEN waits = 1 AND COALESCE(scheduled_start, {{now}}) <= {{now}} THEN 'undecided'
+                    WHEN status IN ('deleted', 'retired') THEN status
+                    WHEN ends_at < {{now}} THEN 'not_held'
+                    ELSE 'planned' END AS state,
+               instances, link_state, held_from, held_until, registrants,
                CASE WHEN instances > 0 THEN attended END AS attended,
                CASE WHEN instances > 0 THEN registrants - attended END AS no_shows,
                CASE WHEN instances > 0 THEN people - attended - staff - unknown + unknown_staff END AS walk_ins,
@@ -143,6 +156,7 @@ VIEWS: Mapping[str, View] = {
                    max(o.scheduled_start) AS scheduled_start, max(o.duration_minutes) AS duration_minutes,
                    max(o.status) AS status, max(o.instances) AS instances, max(o.link_state) AS link_state,
                    max(o.held_from) AS held_from, max(o.held_until) AS held_until,
+                   max({{planned_end}}) AS ends_at, CASE WHEN {_WAITS} THEN 1 ELSE 0 END AS waits,
                    count(DISTINCT p.person_id) AS people,
                    count(DISTINCT CASE WHEN {_IS_REGISTERED} THEN p.person_id END) AS attended,
                    count(DISTINCT CASE WHEN {_STAFF} IS NOT NULL AND NOT {_IS_REGISTERED} THEN p.person_id END)

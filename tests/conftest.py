@@ -31,6 +31,7 @@ from schema.migrate import migrate
 from schema.settings import Settings
 from schema.signals import dies_with
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
+from tests.effort import EFFORT
 from tests.not_tested import last_line
 from tests.signed_requests import SECRET
 from tests.waiting import wait_until
@@ -41,7 +42,9 @@ DATABASES = ("sqlite", "postgres")
 MEMORY = Path("/dev/shm")  # noqa: S108 - every folder in it is made by `tempfile`
 MEMORY_BYTES_MIN = 4 * 1024**3
 
-settings.register_profile("joinlog", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(  # the same examples in each run of the suite, others in each `make law`
+    "joinlog", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=EFFORT == 1
+)
 settings.load_profile("joinlog")
 
 _numbers = count(1)

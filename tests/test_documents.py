@@ -192,8 +192,8 @@ def test_the_tutorial_ends_with_as_many_names_as_the_report_counts(sqlite_databa
     demo.close()
     assert len(said["no-shows"].splitlines()) == counted["no_shows"] > 10
     with (tmp_path / "week-3.csv").open(newline="") as table:
-        came = list(csv.DictReader(table))
-    assert [person["is_registered"] for person in came].count("True") == counted["attended"]
+        people = list(csv.DictReader(table))
+    assert [person["standing"] for person in people].count("attended") == counted["attended"]
 
 
 def play_tutorial(folder: Path, meeting_id: int, uuid: str, occurrence_id: str) -> dict[str, str]:

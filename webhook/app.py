@@ -25,7 +25,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from schema.gc_tuning import collect_rarely
 from schema.logs import configure_logs
 from schema.settings import ConfigurationError, Settings, read_settings, without_password
-from schema.signals import dies_with
+from schema.signals import dies_with, rouse_main_thread
 from schema.store.commit_marker import CommitMarker
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
 from schema.store.health import note_validation
@@ -61,6 +61,7 @@ def run_web(settings: Settings) -> None:
     port = require_free_port(settings.host, settings.port)
     server = make_server("webhook.app", settings, port)
     log.info("web_listening", host=settings.host, port=port, database=without_password(settings.database_url))
+    rouse_main_thread()
     server.serve(target_loader=partial(load_application, os.getpid()), wrap_loader=False)
 
 

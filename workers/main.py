@@ -19,6 +19,7 @@ from schema.gc_tuning import collect_rarely
 from schema.logs import configure_logs
 from schema.revision import applied_revision, newest_revision
 from schema.settings import Settings
+from schema.signals import rouse_main_thread
 from schema.store.database import Database
 from workers import jobs
 from workers.drain import Drain, Which
@@ -40,6 +41,7 @@ def run_worker(settings: Settings) -> None:
     stopping = threading.Event()
     rings = jobs.Answering(require_redis(settings), settings.signing_keys, stopping)
     stop_on_signals(stopping)
+    rouse_main_thread()
     collect_rarely()
     database = Database(settings.database_url, durable=False)
     drain = Drain(

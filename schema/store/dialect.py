@@ -255,6 +255,7 @@ class Sqlite(Dialect):
     claim_lock = update_lock = ""
     view_words: ClassVar[Mapping[str, str]] = {
         "then_join": "CROSS JOIN",
+        "now": "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
         "for_ever": "'9999-12-31T00:00:00.000000Z'",
         "planned_end": (
             "strftime('%Y-%m-%dT%H:%M:%f000Z', o.scheduled_start, "
@@ -413,6 +414,7 @@ class Postgres(Dialect):
     update_lock = "FOR UPDATE"
     view_words: ClassVar[Mapping[str, str]] = {
         "then_join": "JOIN",
+        "now": "now()",
         "for_ever": "timestamptz '9999-12-31 00:00:00Z'",
         "planned_end": "o.scheduled_start + COALESCE(o.duration_minutes, 60) * interval '1 minute'",
         "minutes": (

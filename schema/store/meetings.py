@@ -33,6 +33,7 @@ class OccurrenceRow(NamedTuple):
     scheduled_start: datetime | None
     duration_minutes: int | None
     status: str | None
+    state: str
     instances: int | None
     link_state: str | None
     held_from: datetime | None

@@ -64,11 +64,11 @@ def _order(row: Row) -> str:
     return moment.isoformat() if moment else ""
 
 
-def read_attendance(connection: Connection, account_id: str, meeting_id: int, occurrence_id: str) -> list[Row]:
-    """View `attendance` of one occurrence, who came first first."""
+def read_people(connection: Connection, account_id: str, meeting_id: int, occurrence_id: str) -> list[Row]:
+    """View `occurrence_person` of one occurrence, who came first first, and last who did not come."""
     rows = _ask(
         connection,
-        "SELECT * FROM attendance WHERE account_id = ? AND meeting_id = ? AND occurrence_id = ?",
+        "SELECT * FROM occurrence_person WHERE account_id = ? AND meeting_id = ? AND occurrence_id = ?",
         (account_id, meeting_id, occurrence_id),
     )
     return sorted(rows, key=lambda row: (row["first_joined_at"] is None, str(row["first_joined_at"]), row["person_id"]))

@@ -31,12 +31,12 @@ def wal_bytes(path: Path) -> int:
     return wal.stat().st_size if wal.exists() else 0
 
 
-def truncate_wal(path: Path, seconds_max: float = TRUNCATE_SECONDS_MAX) -> bool:
-    """Bring the log into the file and leave it empty; False when a reader held it for longer than `seconds_max`.
+def truncate_wal(path: Path, seconds_max: float | None = None) -> bool:
+    """Bring the log into the file and leave it empty; False when a reader held it for longer than `seconds_max`, 30 s.
 
     Writers are kept waiting for TRUNCATE_WAIT_MILLISECONDS at a time.
     """
-    deadline = time.monotonic() + seconds_max
+    deadline = time.monotonic() + (TRUNCATE_SECONDS_MAX if seconds_max is None else seconds_max)
     with closing(_open(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # most of it without keeping anybody waiting
         while True:

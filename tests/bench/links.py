@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from joinlog.fakezoom import MIXES
+from joinlog.fakezoom import EVERY_MIX, PEOPLE_MIXES
 from tests.bench.links_play import DELIVERIES, Portion, be_quiet, make_template, play_portion
 from tests.bench.links_report import (
     Claim,
@@ -34,6 +34,7 @@ from tests.bench.links_report import (
     table,
 )
 from tests.bench.links_score import Scored, score
+from tests.bench.people_score import ScoredPerson, decided_right, people_report, score_people
 
 WEIGHTS = {  # series in a hundred; a mix that is not named here weighs 1
     "usual": 44,  # meant to be life: every oddity, each as rare as it is
@@ -52,12 +53,15 @@ WEIGHTS = {  # series in a hundred; a mix that is not named here weighs 1
     "unscheduled": 1,  # the room used on days when nothing is due, in two weeks of three
     "strangers": 1,  # four in ten without their link, one in five at the wrong door
 }
+PEOPLE_SERIES = 40
+PEOPLE_SERIES_QUICK = 3
 SERIES = 2200
 SERIES_QUICK = 100
 SERIES_PER_PORTION = 20
 SERIES_PER_MIX_MIN = 2
 PROCESSES = 2
 SEED = 4
+PEOPLE_RIGHT_QUICK_MIN = 0.99
 RIGHT_SHARE_QUICK_MIN = 0.93  # a hundred series may hold one or two of which nobody was told the schedule
 DOCUMENT = Path(__file__).parents[2] / "docs" / "explanation" / "linking.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -68,6 +72,7 @@ class Outcome:
     """Everything scored, and how large it was."""
 
     scores: list[Scored]
+    people: list[ScoredPerson]
     series: int
     events: int
     seconds: float
@@ -77,15 +82,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; 1 when a quick run finds linking broken, else 0."""
     chosen = _parser().parse_args(arguments)
     mixes = chosen.mixes.split(",") if chosen.mixes else list(WEIGHTS)
-    if unknown := set(mixes) - set(MIXES):
-        raise SystemExit(f"there is no mix {', '.join(sorted(unknown))}; there are {', '.join(MIXES)}")
+    if unknown := set(mixes) - set(EVERY_MIX):
+        raise SystemExit(f"there is no mix {', '.join(sorted(unknown))}; there are {', '.join(EVERY_MIX)}")
     series = chosen.series or (SERIES_QUICK if chosen.quick else SERIES)
     portions = plan_portions(series, chosen.seed, mixes)
-    outcome = run(portions, Console(stderr=True))
+    beside = [] if chosen.mixes else plan_people(PEOPLE_SERIES_QUICK if chosen.quick else PEOPLE_SERIES, chosen.seed)
+    outcome = run(portions, Console(stderr=True), beside)
     claims = check(outcome.scores)
     print("\n".join(report(outcome, claims, examples=chosen.examples)))
     if chosen.quick:
-        broken = find_broken(outcome.scores, claims)
+        broken = [*find_broken(outcome.scores, claims), *find_wrong_people(outcome.people)]
         print("\n".join(["", *(f"BROKEN: {line}" for line in broken)]))
         return 1 if broken else 0
     if not chosen.mixes and not chosen.series:
@@ -98,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tests.bench.links", description=__doc__)
     parser.add_argument("--series", type=int, help=f"how many series to simulate, about; {SERIES}")
     parser.add_argument("--seed", type=int, default=SEED, help=f"another seed, other series; {SEED}")
-    parser.add_argument("--mixes", help=f"only these, comma-separated: {', '.join(MIXES)}")
+    parser.add_argument("--mixes", help=f"only these, comma-separated: {', '.join(EVERY_MIX)}")
     parser.add_argument("--examples", type=int, default=1, help="how many to show of each class of miss; 1")
     parser.add_argument("--quick", action="store_true", help=f"{SERIES_QUICK} series; fails when linking is broken")
     parser.add_argument(
@@ -122,28 +128,39 @@ def plan_portions(series: int, seed: int, mixes: Sequence[str]) -> list[Portion]
     return portions
 
 
-def run(portions: Sequence[Portion], console: Console) -> Outcome:
-    """Play and score them all in two processes, showing progress on stderr."""
+def plan_people(series: int, seed: int) -> list[Portion]:
+    """So many series of every mix that is about people, beside those of `plan_portions`."""
+    first = 1_000_000
+    return [
+        Portion(mix, seed * 1000 + 900 + number, first + number * series, series, "usual")
+        for number, mix in enumerate(PEOPLE_MIXES)
+    ]
+
+
+def run(portions: Sequence[Portion], console: Console, beside: Sequence[Portion] = ()) -> Outcome:
+    """Play and score them all in two processes, showing progress on stderr; `beside` are scored for people only."""
     began = time.perf_counter()
-    series = sum(portion.series for portion in portions)
-    results: dict[Portion, tuple[list[Scored], int]] = {}
+    every = [*portions, *beside]
+    series = sum(portion.series for portion in every)
+    results: dict[Portion, tuple[list[Scored], list[ScoredPerson], int]] = {}
     columns = (TextColumn("linking"), BarColumn(), MofNCompleteColumn(), TextColumn("series"), TimeRemainingColumn())
     with tempfile.TemporaryDirectory(prefix="joinlog-links-") as folder, Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=series)
         play = partial(play_and_score, template=make_template(Path(folder)))
         with get_context("spawn").Pool(PROCESSES, initializer=be_quiet) as pool:
-            for portion, scores, events in pool.imap_unordered(play, portions):
-                results[portion] = scores, events
+            for portion, scores, people, events in pool.imap_unordered(play, every):
+                results[portion] = scores, people, events
                 bar.advance(task, portion.series)
     scores = [one for portion in portions for one in results[portion][0]]
-    events = sum(count for _, count in results.values())
-    return Outcome(scores, series, events, time.perf_counter() - began)
+    people = [one for portion in every for one in results[portion][1]]
+    events = sum(count for _, _, count in results.values())
+    return Outcome(scores, people, series, events, time.perf_counter() - began)
 
 
-def play_and_score(portion: Portion, template: Path) -> tuple[Portion, list[Scored], int]:
+def play_and_score(portion: Portion, template: Path) -> tuple[Portion, list[Scored], list[ScoredPerson], int]:
     """One portion, in a worker process."""
     played = play_portion(portion, template)
-    return portion, score(portion, played), played.events
+    return portion, score(portion, played), score_people(portion, played), played.events
 
 
 def find_broken(scores: Sequence[Scored], claims: Sequence[Claim]) -> list[str]:
@@ -157,6 +174,14 @@ def find_broken(scores: Sequence[Scored], claims: Sequence[Claim]) -> list[str]:
     if ours.right_share < RIGHT_SHARE_QUICK_MIN:
         broken.append(f"only {ours.right_share:.2%} linked right")
     return broken
+
+
+def find_wrong_people(people: Sequence[ScoredPerson]) -> list[str]:
+    """The same of people."""
+    right, decidable = decided_right(people)
+    if right >= PEOPLE_RIGHT_QUICK_MIN * decidable:
+        return []
+    return [f"the standing of only {right:,} of {decidable:,} registrants right that could be known"]
 
 
 def report(outcome: Outcome, claims: Sequence[Claim], examples: int) -> list[str]:
@@ -188,6 +213,7 @@ def _summary(outcome: Outcome, claims: Sequence[Claim], examples: int) -> list[s
         "", *table("rule", count_rules(scores)), "", *table("Joinlog's state", count_states(scores)), "",
         *(f"- {claim}" for claim in claims), "",
         f"If every mix weighed the same, {evenly(scores):.2%} would be right.", *causes(scores, examples=examples),
+        *people_report(outcome.people),
     ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from joinlog.fakezoom import MIXES, NO_FAULTS, Attempt, Faults, Truth, generate, plan
+from joinlog.fakezoom import EVERY_MIX, NO_FAULTS, Attempt, Faults, Truth, generate, plan
 from schema.migrate import migrate
 from schema.store.database import Database
 from schema.store.inbox import Arrival, keep
@@ -56,19 +56,31 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """What Joinlog says of a person and an occurrence."""
+
+    standing: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Played:
-    """What became of a portion: the truth, Joinlog's links by uuid, and the dates it knew the planned start of."""
+    """What became of a portion: the truth, Joinlog's links by uuid, and the dates it knew the planned start of.
+
+    `people` are the registrants by meeting, occurrence and registrant id.
+    """
 
     truth: Truth
     found: Mapping[str, Found]
     dates_known: frozenset[tuple[int, str]]
     events: int
+    people: Mapping[tuple[int, str, str], Person] = field(default_factory=dict)
 
 
 def play_portion(portion: Portion, template: Path) -> Played:
     """Invent it, deliver it into a database of its own (a copy of `template`, migrated), and read the links back."""
     world = generate(
-        portion.seed, portion.series, MIXES[portion.mix], start=START, audience=AUDIENCE, first=portion.first
+        portion.seed, portion.series, EVERY_MIX[portion.mix], start=START, audience=AUDIENCE, first=portion.first
     )
     attempts = plan(world.emissions, DELIVERIES[portion.delivery], portion.seed)
     with tempfile.TemporaryDirectory(prefix="joinlog-links-") as folder:
@@ -77,7 +89,8 @@ def play_portion(portion: Portion, template: Path) -> Played:
         database = Database(f"sqlite:///{path}")
         try:
             _deliver(database, attempts)
-            return Played(world.truth, _read_links(database), _read_dates(database), len(attempts))
+            links, dates, people = _read_links(database), _read_dates(database), _read_people(database)
+            return Played(world.truth, links, dates, len(attempts), people)
         finally:
             database.close()
 
@@ -118,6 +131,14 @@ def _read_links(database: Database) -> dict[str, Found]:
 def _read_dates(database: Database) -> frozenset[tuple[int, str]]:
     rows = _select(database, "SELECT meeting_id, occurrence_id FROM occurrence WHERE scheduled_start IS NOT NULL")
     return frozenset((meeting_id, occurrence_id) for meeting_id, occurrence_id in rows)
+
+
+def _read_people(database: Database) -> dict[tuple[int, str, str], Person]:
+    query = (
+        "SELECT meeting_id, occurrence_id, registrant_id, standing, reason FROM occurrence_person "
+        "WHERE registrant_id IS NOT NULL"
+    )
+    return {(row[0], row[1], row[2]): Person(row[3], row[4]) for row in _select(database, query)}
 
 
 def _select(database: Database, query: str) -> Iterator[Any]:

@@ -18,6 +18,7 @@ from schema.store.database import Database
 from schema.store.inbox import Arrival, keep
 from schema.zoom.envelope import read_envelope
 from tests.conftest import SIGNING_KEY, free_port
+from tests.processes import START_SECONDS_MAX
 from tests.signed_requests import SECRET, Event, encode, signed_headers
 from tests.waiting import wait_until
 from webhook.tokens import Pass, Role, Tokens, new_pass
@@ -57,7 +58,7 @@ class Stage:
             )
             for name in ("web", "worker")
         ]
-        wait_until(self._is_ready, "the web process to be ready")
+        wait_until(self._is_ready, "the web process to be ready", timeout_seconds=START_SECONDS_MAX)
 
     def _is_ready(self) -> bool:
         try:

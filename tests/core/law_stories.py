@@ -25,6 +25,9 @@ def _who(name: str) -> Json:
     return {"registrant_id": name}
 
 
+other = Story(meeting_id=84512345679)
+
+
 def _waited(minute: float, name: str, **who: str) -> Json:
     return m.live(minute, f"participant_{name}", "run-1==", FIRST, participant=who)
 
@@ -56,6 +59,13 @@ STORIES: dict[str, list[Json]] = {
         _answer("panelists_read", 2, panelists=[{"id": "p1", "email": "One@example.com"}, {"id": "p2"}]),
         _answer("panelists_read", 3, panelists=[{"id": "p2"}], gone=["email:one@example.com", "user:p1"]),
         _answer("panelists_read", 4, panelists=[{"id": "p1", "email": "one@example.com"}, {"id": "p2"}]),
+    ],
+    "an_instance_turns_out_to_be_another_meetings": [
+        w.created(0, WEEKS),
+        other.created(0, {"2001": FIRST}),
+        w.started(FIRST),
+        w.person(FIRST + 1, "joined", "1", FIRST),
+        other.ended(FIRST + 60, FIRST),
     ],
     "created_moved_and_run": [
         w.created(0, WEEKS),

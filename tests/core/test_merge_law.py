@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from typing import Any
 
@@ -21,10 +20,11 @@ from tests.core.law import (
     world_of,
 )
 from tests.core.law_stories import PEOPLE_STORIES, STORIES
+from tests.effort import EFFORT
 from workers.core import merge
 
-SOME_ORDERS = int(os.environ.get("LAW_ORDERS", "50"))  # of a story with too many; `make law` plays more
-WORLD_ORDERS = 2 * SOME_ORDERS
+SOME_ORDERS = 40 * EFFORT  # of a story with too many
+WORLD_ORDERS = 80 * EFFORT
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import httpx
 import psycopg
 
+from schema.signals import dies_with
 from schema.store.database import Database
 from tests.conftest import SIGNING_KEY, PostgresServer, RedisServer, free_port
 from tests.faults.campaign_load import Load
@@ -45,6 +46,7 @@ class Kept:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._guard = threading.Lock()
         self._stopping = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True)
 
     def start(self) -> None:
@@ -78,12 +80,14 @@ class Kept:
         with self._guard:
             process = self._running.get(name)
         if process is not None and process.stdout is not None:
-            process.stdout.close()
+            # Not closed: that would wait for the thread that reads it. Its next line is the last that is read.
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, process.stdout.fileno())
+            os.close(nothing)
 
     def stop(self) -> list[str]:
         """Ask all of them to end; returns those that had to be killed."""
         self._stopping.set()
-        self._thread.join()
         late = []
         for process in self._running.values():
             process.terminate()
@@ -95,11 +99,13 @@ class Kept:
                 for pid in (*descendants(process.pid), process.pid):
                     os.kill(pid, signal.SIGKILL)
                 process.wait()
+        self._stopped.set()
+        self._thread.join()
         return late
 
     def _keep(self) -> None:
-        while not self._stopping.wait(KEEPING_SECONDS):
-            for name in PROCESSES:
+        while not self._stopped.wait(KEEPING_SECONDS):  # they end with this thread, whatever becomes of the campaign
+            for name in () if self._stopping.is_set() else PROCESSES:
                 process = self._running.get(name)
                 if process is not None and process.poll() is None:
                     continue
@@ -112,6 +118,7 @@ class Kept:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "joinlog", name.partition("-")[0]], cwd=self.folder, env=self.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            preexec_fn=dies_with(os.getpid(), signal.SIGKILL),
         )  # fmt: skip
         threading.Thread(target=self._copy, args=(process, self.folder.parent / f"{name}.log"), daemon=True).start()
         return process

@@ -21,6 +21,7 @@ AGAIN_SECONDS = 0.2  # Zoom's are 5, 20 and 60 minutes
 REPEATED_SHARE = 0.05
 POISON_SHARE = 0.01
 MEETINGS = 10
+SILENCE_SECONDS = 5.0  # a longer one is listed at the end
 
 
 def deliveries(random: Random) -> Iterator[tuple[Json, bool]]:
@@ -64,6 +65,7 @@ class Load:
         self.statuses: Counter[str] = Counter()
         self.waiting = 0  # handed out and not taken yet
         self.longest_seconds = {"any answer": 0.0, "204": 0.0}
+        self.silences: list[tuple[float, float]] = []  # since when, on the monotonic clock, and for how many seconds
         self._last = dict.fromkeys(self.longest_seconds, time.monotonic())
         self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(SENDERS)]
 
@@ -127,6 +129,9 @@ class Load:
             now = time.monotonic()
             for kind in self.longest_seconds:
                 if status == kind or (kind == "any answer" and status.isdigit()):
-                    self.longest_seconds[kind] = max(self.longest_seconds[kind], now - self._last[kind])
+                    seconds = now - self._last[kind]
+                    self.longest_seconds[kind] = max(self.longest_seconds[kind], seconds)
+                    if kind == "any answer" and seconds > SILENCE_SECONDS:
+                        self.silences.append((self._last[kind], seconds))
                     self._last[kind] = now
         return status == "204"

@@ -123,7 +123,8 @@ def test_a_disk_full_of_database_and_logs_is_503_and_recovers_by_itself(
                 assert answer.status_code in (200, 503), (page, answer.status_code)
             disk.free()
             wait_until(lambda: deliver(client, 1) == {204}, "an answer of 204 once there is room")
-            assert deliver(client, len(left)) <= {204}
+            assert deliver(client, len(left)) <= {204, 503}  # 503: a commit that took longer than Zoom waits
+            wait_until(lambda: deliver(client, len(left)) == set(), "everything to be taken", timeout_seconds=60)
         assert not left
         assert_exactly_once(database, events)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,12 +14,12 @@ from joinlog.fakezoom.api_endpoints import SCOPES
 from schema.settings import Settings
 from workers.core.projection import PROJECTIONS
 
-WORLD = generate(1, 1, MIXES["calm"])
+WORLD = generate(1, 1, MIXES["calm"], start=datetime(2026, 9, 1, tzinfo=UTC))
 USED = tuple(name for name in PROJECTIONS if not name.startswith(("zoom.", "joinlog.")))
 
 
 def told(secret: str = ApiOptions().client_secret, app: str | None = "app", **options: Any) -> list[Told]:
-    given = {"limits": False, "subscribed": USED, "facts": {"log_is_readable": True}} | options
+    given: dict[str, Any] = {"limits": False, "subscribed": USED, "facts": {"log_is_readable": True}} | options
     with ApiServer(WORLD, 1, ApiOptions(**given)) as zoom:
         settings = Settings(
             zoom_account_id=zoom.api.accounts[0], zoom_client_id="fake-client", zoom_client_secret=SecretStr(secret),

@@ -73,7 +73,7 @@ def test_tail_shows_the_newest_last_and_no_line_is_two(run: Run) -> None:
 
 
 def test_tail_has_the_filters_of_the_page(run: Run) -> None:
-    ann = TOKENS.person(ACCOUNT, STORY.meeting_id, "registrant:ann")
+    ann = TOKENS.person(ACCOUNT, STORY.meeting_id, "email:ann@example.com")
     assert tail(run, "--kind", "left") == ["left Ben"]
     assert tail(run, "--search", "BEN", "--kind", "joined") == ["joined Ben"]
     assert len(tail(run, "--person", ann, "--kind", "joined")) == 1

@@ -47,7 +47,8 @@ def test_json_holds_every_column_with_its_type(database: Database, run: Callable
     held, planned = json.loads(run(str(w.meeting_id), "--format", "json").output)["occurrences"]
     assert held == {
         "account_id": ACCOUNT, "meeting_id": w.meeting_id, "occurrence_id": "1001", "topic": "Weekly",
-        "scheduled_start": "2026-03-02T09:00:00Z", "duration_minutes": 60, "status": "available", "instances": 1,
+        "scheduled_start": "2026-03-02T09:00:00Z", "duration_minutes": 60, "status": "available", "state": "held",
+        "instances": 1,
         "link_state": "inferred", "held_from": "2026-03-02T09:00:00Z", "held_until": "2026-03-02T09:12:00Z",
         "registrants": 2, "attended": 1, "no_shows": 1, "walk_ins": 0, "unidentified": 1, "staff": 0,
         "participants": 2, "peak_concurrent": 2, "attended_minutes": 19.5,
@@ -64,8 +65,9 @@ def test_json_of_one_occurrence_holds_its_people(database: Database, run: Callab
     take(database, *week())
     document = json.loads(run(str(w.meeting_id), "--occurrence", "1001", "--format", "json").output)
     assert [row["occurrence_id"] for row in document["occurrences"]] == ["1001"]
-    ann, guest = document["people"]
-    assert (ann["person_id"], ann["name"], ann["is_registered"]) == ("registrant:ann", "Ann Ünal", True)
+    ann, guest, ben = document["people"]
+    assert (ann["person_id"], ann["name"], ann["standing"]) == ("registrant:ann", "ann X", "attended")
+    assert (ben["person_id"], ben["standing"], ben["attended_seconds"]) == ("registrant:ben", "no_show", 0)
     assert (guest["person_id"], guest["name"], guest["is_present"]) == ("connection:run-1==:2", HOSTILE, False)
     assert (ann["first_joined_at"], ann["last_left_at"]) == ("2026-03-02T09:01:00Z", "2026-03-02T09:10:30Z")
 
@@ -78,8 +80,8 @@ def test_csv_has_a_header_and_no_formula(database: Database, run: Callable[..., 
     text = run(str(w.meeting_id), "--occurrence", "1001", "--format", "csv").output
     people = list(csv.DictReader(text.splitlines(keepends=True)))
     assert list(people[0]) == list(PERSON_HEADINGS)
-    assert [row["name"] for row in people] == ["Ann Ünal", f"'{HOSTILE}"]
-    assert [row["attended_minutes"] for row in people] == ["9.5", "10.0"]
+    assert [row["name"] for row in people] == ["ann X", f"'{HOSTILE}", "ben X"]
+    assert [row["attended_seconds"] for row in people] == ["570.0", "600.0", "0.0"]
 
 
 def test_the_table_is_for_eyes_and_obeys_no_name(database: Database, run: Callable[..., Result]) -> None:
@@ -88,7 +90,7 @@ def test_the_table_is_for_eyes_and_obeys_no_name(database: Database, run: Callab
     assert f"{w.meeting_id} Weekly" in whole
     assert "2026-03-02 09:00" in whole
     people = run(str(w.meeting_id), "--occurrence", "1001").output
-    assert "Who came" in people
+    assert "Person by person" in people
     assert "\x1b" not in people
     assert "�[2J[bold]" in people.replace("\n", "")
     assert "1002" not in people

@@ -21,7 +21,7 @@ from flask import Flask
 
 from joinlog.command import main
 from schema.store.database import Database
-from schema.store.reports import read_attendance, read_occurrence_report
+from schema.store.reports import read_occurrence_report, read_people
 from tests.conftest import SIGNING_KEY, settings_for
 from tests.inbox_to_tables import drain, one, read_table
 from tests.signed_requests import encode, signed_headers
@@ -73,6 +73,11 @@ CAME = {
     "user:hS7kQ2mXTn-9vRzLw0cYdg", "email:gina@elsewhere.example", "user:u-uwe",
     "connection:week-1==:108",
 }  # fmt: skip
+
+
+def in_hours(row: Expected) -> Expected:
+    """As the table shows it: person-hours with one digit."""
+    return row._replace(attended_minutes=float(f"{row.attended_minutes / 60:.1f}"))
 
 
 def registrations() -> list[Json]:
@@ -219,16 +224,19 @@ def test_who_came_to_the_second_week_and_for_how_long(app: Flask, database: Data
     post(app, story())
     drain(database)
     with database.read() as connection:
-        people = read_attendance(connection, w.account, w.meeting_id, IDS[1])
-    assert {
-        row["person_id"]: (row["attended_minutes"], row["connections"], row["is_registered"]) for row in people
-    } == {
-        f"user:{HOST['participant_user_id']}": (58.0, 2, False),
-        "registrant:r01": (60.0, 2, True),
-        "registrant:r19": (53.0, 2, True),
-        "registrant:r24": (10.0, 1, True),
-        "registrant:r03": (30.0, 1, True),
-        "registrant:r25": (20.0, 1, False),
+        people = read_people(connection, w.account, w.meeting_id, IDS[1])
+    came = {
+        row["person_id"]: (row["attended_seconds"] / 60, row["connections"], row["standing"])
+        for row in people
+        if row["attended_seconds"]
+    }
+    assert came == {
+        f"user:{HOST['participant_user_id']}": (58.0, 2, "staff"),
+        "registrant:r01": (60.0, 2, "attended"),
+        "registrant:r19": (53.0, 2, "attended"),
+        "registrant:r24": (10.0, 1, "attended"),
+        "registrant:r03": (30.0, 1, "attended"),
+        "registrant:r25": (20.0, 1, "walk_in"),
     }
     first = people[0]
     assert first["first_joined_at"] == at(STARTS[1]) - timedelta(minutes=3)
@@ -271,6 +279,6 @@ def test_the_report_command_prints_these_numbers(
     shown = [[cell for cell in row if cell] for row in table]
     assert [row[0] for row in shown] == IDS
     assert [[float(cell) for cell in row[-len(Expected._fields) + 1 :]] for row in shown] == [
-        [float(number) for name, number in row._asdict().items() if name != "instances"] for row in REPORT
+        [float(number) for name, number in in_hours(row)._asdict().items() if name != "instances"] for row in REPORT
     ]
     assert [int(row[3]) for row in shown] == [row.instances for row in REPORT]

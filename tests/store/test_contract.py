@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from joinlog.fakezoom import MIXES, generate
-from schema.states import REASONS, EventState, LinkState, PersonStanding
+from schema.states import REASONS, EventState, LinkState, OccurrenceState, PersonStanding
 from schema.store.database import Database
 from schema.tables import TABLES
 from schema.views import VIEWS
@@ -194,6 +194,7 @@ def _python_type(column: Column, on_postgres: bool) -> type:
 def test_every_state_is_explained() -> None:
     explained = set(re.findall(r"^\| `([a-z_]+)` \|", DOCUMENT.partition("\n## States")[2], re.MULTILINE))
     assert explained >= {*EventState, *LinkState, "available", "deleted", "retired", "unknown"}
+    assert explained >= {*OccurrenceState}
     assert explained >= {"approved", "pending", "denied", "cancelled"} | {*PersonStanding}
 
 

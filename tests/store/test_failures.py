@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from schema.store.database import Database
@@ -28,7 +30,40 @@ def index_row_too_large(connection: Connection) -> None:
     )
 
 
+def another_came_first(connection: Connection) -> None:
+    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    connection.exec_driver_sql("SELECT * FROM meeting")
+    with psycopg.connect(connection.engine.url.render_as_string(False).replace("+psycopg", "")) as other:
+        other.execute("UPDATE meeting SET topic = 'theirs'")
+    connection.exec_driver_sql("UPDATE meeting SET topic = 'ours'")
+
+
+def not_allowed(connection: Connection) -> None:
+    connection.exec_driver_sql("CREATE ROLE joinlog_nobody")
+    connection.exec_driver_sql("SET LOCAL ROLE joinlog_nobody")
+    connection.exec_driver_sql("SELECT * FROM meeting")
+
+
+def no_room(connection: Connection) -> None:
+    connection.exec_driver_sql("SET LOCAL temp_file_limit = '64kB'")
+    connection.exec_driver_sql("SET LOCAL work_mem = '64kB'")
+    connection.exec_driver_sql("SELECT md5(n::text) FROM generate_series(1, 50000) n ORDER BY 1")
+
+
+def raised(sqlstate: str) -> Callable[[Connection], object]:
+    """What no test can make a server suffer, in the server's own words."""
+    return ask(f"DO $$ BEGIN RAISE EXCEPTION '{SECRET_VALUE}' USING ERRCODE = '{sqlstate}'; END $$")
+
+
 PROVOKED: dict[str, Callable[[Connection], object]] = {
+    "08": raised("08006"),
+    "28": raised("28000"),
+    "3D": ask("SELECT pg_database_size('not_there')"),
+    "40": another_came_first,
+    "42501": not_allowed,
+    "53": no_room,
+    "58": ask("SELECT pg_read_file('not_there')"),
+    "XX": raised("XX000"),
     "22": ask("SELECT %s::text::int", SECRET_VALUE),
     "23": ask("INSERT INTO meeting (account_id, meeting_id) VALUES ('a', 1), ('a', 1)"),
     "25": lambda c: (c.exec_driver_sql("SET TRANSACTION READ ONLY"), c.exec_driver_sql("DELETE FROM meeting")),
@@ -45,6 +80,9 @@ PROVOKED: dict[str, Callable[[Connection], object]] = {
 @pytest.mark.parametrize("sqlstate", PROVOKED)
 def test_a_failure_of_each_class_is_told_as_the_table_says(sqlstate: str, postgres_database: Database) -> None:
     with postgres_database.write() as holder:
+        if sqlstate == "40":
+            holder.exec_driver_sql("INSERT INTO meeting (account_id, meeting_id) VALUES ('a', 1)")
+            holder.exec_driver_sql("COMMIT")
         if sqlstate == "55":
             holder.exec_driver_sql("LOCK TABLE meeting IN EXCLUSIVE MODE")
         with pytest.raises(DBAPIError) as failed, postgres_database.write() as connection:
@@ -54,6 +92,20 @@ def test_a_failure_of_each_class_is_told_as_the_table_says(sqlstate: str, postgr
     assert is_infrastructure_failure(failed.value) is (SQLSTATES[sqlstate][0] is Fault.DATABASE)
     assert found in describe(failed.value)
     assert SECRET_VALUE not in describe(failed.value)
+
+
+def test_every_class_is_provoked() -> None:
+    assert set(PROVOKED) == set(SQLSTATES)
+
+
+@pytest.mark.parametrize("change", [{"database": "not_there"}, {"username": "nobody_here"}])
+def test_a_server_that_does_not_let_us_in_is_not_the_datas_fault(change: dict[str, str], postgres_url: str) -> None:
+    url = make_url(postgres_url).set(**change)  # type: ignore[arg-type]
+    database = Database(url.render_as_string(False))
+    with pytest.raises(DBAPIError) as failed, database.read():
+        pass
+    assert is_infrastructure_failure(failed.value)
+    database.close()
 
 
 def test_every_class_has_a_reason() -> None:

@@ -15,7 +15,8 @@ from joinlog.fakezoom import MIXES, generate
 from schema.own_events import link_event, stated_event
 from schema.reserved import EVERY_OCCURRENCE
 from schema.store.database import Database
-from schema.store.reports import read_attendance, read_links, read_occurrence_report
+from schema.store.meetings import read_attendance
+from schema.store.reports import read_links, read_occurrence_report
 from schema.views import VIEWS
 from tests.inbox_to_tables import is_postgres, one, read_table, select, take
 from tests.stories import ACCOUNT, WEEK_MINUTES, ZERO, Json, Story, at
@@ -23,6 +24,7 @@ from tests.stories import ACCOUNT, WEEK_MINUTES, ZERO, Json, Story, at
 FIRST, SECOND = 60.0, 60.0 + WEEK_MINUTES  # planned starts, minutes after the story's zero
 WEEKS = {"1001": FIRST, "1002": SECOND}
 END = FIRST + 60
+LONG_FROM_NOW = FIRST + 100 * 365 * 24 * 60
 w = Story()
 m = Story("meeting", 8)
 Row = dict[str, Any]
@@ -45,7 +47,7 @@ def numbers(database: Database, occurrence: str = "1001") -> tuple[int, int, int
 def attended(database: Database, occurrence: str = "1001") -> dict[str, Row]:
     """The rows of `attendance`, by person."""
     with database.read() as connection:
-        rows = read_attendance(connection, ACCOUNT, w.meeting_id, occurrence)
+        rows = [row._asdict() for row in read_attendance(connection, ACCOUNT, w.meeting_id, occurrence)]
     assert len({row["person_id"] for row in rows}) == len(rows)
     return {row["person_id"]: row for row in rows}
 
@@ -449,6 +451,43 @@ def test_an_operator_whom_zoom_contradicts_is_shown_and_one_whom_it_confirms_is_
     assert [(row["link_state"], row["occurrence_id"]) for row in links] == [("confirmed", "1001")]
 
 
+# --- what became of an occurrence -------------------------------------------------------------------------------
+
+
+def states(database: Database) -> dict[str, str]:
+    """The state of each occurrence."""
+    with database.read() as connection:
+        return {row["occurrence_id"]: row["state"] for row in read_occurrence_report(connection, ACCOUNT, w.meeting_id)}
+
+
+def test_a_date_is_planned_until_it_is_over_and_then_it_was_not_held(database: Database) -> None:
+    take(database, w.created(0, {"1001": FIRST, "9999": LONG_FROM_NOW}))
+    assert states(database) == {"1001": "not_held", "9999": "planned"}
+
+
+def test_a_date_runs_and_then_it_was_held(database: Database) -> None:
+    take(database, w.created(0, WEEKS), w.started(FIRST))
+    assert states(database) == {"1001": "running", "1002": "not_held"}
+    take(database, w.ended(END, FIRST))
+    assert states(database) == {"1001": "held", "1002": "not_held"}
+    take(database, w.deleted(END + 10))
+    assert states(database) == {"1001": "held", "1002": "deleted"}
+
+
+def test_a_date_that_an_edit_replaced_is_retired(database: Database) -> None:
+    take(database, w.created(0, WEEKS), w.moved(10, WEEKS, {"1001": FIRST, "1003": SECOND + 60}))
+    assert states(database) == {"1001": "not_held", "1002": "retired", "1003": "not_held"}
+
+
+def test_a_date_that_a_waiting_instance_may_have_been_is_undecided_until_somebody_decides(database: Database) -> None:
+    close = {"1001": FIRST, "1002": SECOND, "1003": SECOND + 5, "9999": LONG_FROM_NOW}
+    take(database, w.created(0, close), w.started(FIRST), w.ended(END, FIRST), w.started(SECOND, "run-y=="))
+    assert states(database) == {"1001": "held", "1002": "undecided", "1003": "undecided", "9999": "planned"}
+    by = {"by": "ops", "because": "seen it", "now": at(SECOND + 60)}
+    take(database, link_event(ACCOUNT, w.meeting_id, "run-y==", "1003", **by), w.ended(SECOND + 50, SECOND, "run-y=="))  # type: ignore[arg-type]
+    assert states(database) == {"1001": "held", "1002": "not_held", "1003": "held", "9999": "planned"}
+
+
 # --- against a second reckoning ---------------------------------------------------------------------------------
 
 
@@ -463,7 +502,7 @@ def test_a_chaotic_world_adds_up_as_a_second_reckoning_says(database: Database) 
         key = (occurrence["account_id"], occurrence["meeting_id"], occurrence["occurrence_id"])
         with database.read() as connection:
             row = read_occurrence_report(connection, *key)[0]
-            people = read_attendance(connection, *key)
+            people = [row._asdict() for row in read_attendance(connection, *key)]
         runs = {i["uuid"] for i in tables["instance"] if (i["account_id"], i["meeting_id"], i["occurrence_id"]) == key}
         stays = [p for p in tables["participant"] if p["account_id"] == key[0] and p["uuid"] in runs]
         mine = [r for r in tables["registration"] if (r["account_id"], r["meeting_id"]) == key[:2]]

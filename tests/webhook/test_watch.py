@@ -43,8 +43,8 @@ def test_a_wrong_secret_is_on_every_page_with_its_remedy(site: Site, web_setting
     note_validation(site.database, fingerprint(b"the-one-before"), datetime.now(UTC))
     operator = site.visitor()
     connect = operator.get("/connect").text
-    assert "Not validated with the secret that is set yet" in connect
-    assert 'data-validated="no"' in connect
+    assert 'id="step-validated" data-done="no"' in connect
+    assert "only with another one" in connect
     assert 'id="refused"' not in connect
     assert 'id="wrong-nothing"' in operator.get("/health").text
 
@@ -64,7 +64,7 @@ def test_a_wrong_secret_is_on_every_page_with_its_remedy(site: Site, web_setting
     assert 'joinlog_condition{condition="dead_letters"} 0.0' in metrics
 
     note_validation(site.database, fingerprint(SECRET.encode()), datetime.now(UTC))
-    assert 'data-validated="yes"' in operator.get("/connect").text
+    assert 'id="step-validated" data-done="yes"' in operator.get("/connect").text
 
 
 def watch_of(site: Site) -> EndpointWatch:

@@ -32,7 +32,8 @@ class Batch:
         self._complete_registrants()
         self._changed: dict[str, dict[Key, Any]] = {}
         self.registrations: Any = None  # made once, by workers.core.registered
-        self.people: Any = None  # made once, by workers.core.presence, like the next two
+        self.connected: Any = None  # made once, by workers.core.presence, like the next three
+        self.people: Any = None
         self.stays: Any = None
         self.since: Any = None
         self.touched: Any = None  # made once, by workers.core.links

@@ -70,6 +70,7 @@ class Connected:
         self._batch = batch
         self._rows = batch.rows("connection")
         self._new_with: dict[Mark, list[Key]] | None = None
+        self._found_seeds: dict[Key, Connection] | None = None
         self._appeared = frozenset(
             key for key in batch.changed("registrant") if batch.before("registrant", key) is None
         )
@@ -103,6 +104,8 @@ class Connected:
 
     def _seeds(self) -> dict[Key, Connection] | None:
         """Connections that show what they did not, or whose registrant was not known as one; None if not known yet."""
+        if self._found_seeds is not None:
+            return self._found_seeds
         batch = self._batch
         appeared = self._appeared
         if not batch.has(
@@ -112,7 +115,8 @@ class Connected:
             return None
         keys = {key for key in batch.changed("connection") if not self._is_quiet(key)}
         keys |= self._naming(appeared)
-        return self._read(keys)
+        self._found_seeds = self._read(keys)
+        return self._found_seeds
 
     def _is_quiet(self, key: Key) -> bool:
         """Whether a connection that changed is surely who it was."""
@@ -139,7 +143,9 @@ class Connected:
         before = self._batch.before("connection", _key(row)) if key_in_seeds else None
         if before is None and self._shows_what_is_theirs(row):
             return set()
-        marks = marks_of(row, self._named([row])) + ([] if before is None else marks_of(before, self._named([before])))
+        marks = marks_of(row, self._named([row]))
+        if before is not None:
+            marks += marks_of(before, self._named([before]))
         if (link := link_of(row)) in self._appeared and link is not None:
             marks.append(Mark(LINK, *link))
         return {mark for mark in marks if mark.kind != WITHIN}

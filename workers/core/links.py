@@ -115,8 +115,11 @@ def _find_touched(batch: Batch) -> _Touched:
     }
     observed, meetings = set(), {key[:2] for key in batch.changed("occurrence_history")}
     for key, row in batch.changed("instance").items():
-        if _bears_on_link(row, batch.before("instance", key)):
+        before = batch.before("instance", key)
+        if _bears_on_link(row, before):
             observed.add(key)
+        if before is not None and before.meeting_id is not None and before.meeting_id != row.meeting_id:
+            meetings.add((before.account_id, before.meeting_id))  # it was counted there
     for key, row in batch.changed("meeting").items():
         if _bears_on_schedule(row, batch.before("meeting", key)):
             meetings.add(key)

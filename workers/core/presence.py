@@ -92,7 +92,9 @@ def decide(batch: Batch) -> Presence:
 
 def _gather_people(batch: Batch) -> bool:
     """Whether it is known whose stays have to be made anew, and who each of them is."""
-    people = Connected(batch).find()
+    if batch.connected is None:
+        batch.connected = Connected(batch)
+    people = batch.connected.find()
     if people is None:
         return False
     if not batch.has(

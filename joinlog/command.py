@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {  # name -> module and attribute; only the one th
     "link-clear": "joinlog.links:link_clear",
     "link-stated": "joinlog.links:link_stated",
     "sync": "joinlog.sync:sync",
+    "audit": "joinlog.audit:audit",
     "tail": "joinlog.tail:tail",
     "inbox": "joinlog.inbox:inbox",
     "replay": "joinlog.inbox:replay",

@@ -13,7 +13,7 @@ import click
 from schema.logs import configure_logs
 from schema.settings import ConfigurationError, read_settings
 from schema.store.database import Database
-from schema.store.reports import find_accounts
+from schema.store.reports import find_accounts, find_instances
 from schema.zoom.envelope import MEETING_ID_MAX
 
 DEMO_FILE = Path("demo.db")  # the demo's tables: never those of what is real
@@ -72,6 +72,21 @@ class MeetingNumber(click.ParamType[int]):
         if number is None:
             self.fail(f"{value!r} is no number of a meeting.", param, ctx)
         return number
+
+
+def meeting_of(database: Database, text: str) -> int:
+    """The number of a meeting, as `read_meeting_number` reads it, or that of the instance whose uuid is given.
+
+    Raises click.ClickException.
+    """
+    number = read_meeting_number(text)
+    if number is not None:
+        return number
+    with database.read() as connection:
+        found = [row.meeting_id for row in find_instances(connection, text) if row.meeting_id is not None]
+    if not found:
+        raise click.ClickException(f"{text} is neither the number of a meeting nor the uuid of a known instance.")
+    return found[0]
 
 
 def account_of(database: Database, meeting_id: int, account_id: str | None) -> str:

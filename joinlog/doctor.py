@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
+from joinlog.doctor_api import look_at_api
 from joinlog.redis_server import redis_url_of
 from joinlog.remedies import explain_database, look_at_file_of, look_at_folder
 from joinlog.up import what_is_missing
@@ -69,6 +70,9 @@ def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
     database = list(_look_at_database(settings, now))
     yield from database
     yield from _look_at_redis(settings, now)
+    for told in look_at_api(settings):
+        level = FAIL if told.is_broken else WARN if told.mend else OK
+        yield Finding("Zoom's API", level, told.says, told.mend)
     missing = what_is_missing(settings)
     if missing and missing.startswith(("database:", "migrations:")) and any(one.level == FAIL for one in database):
         missing = "answers, and waits for the database; it goes on by itself once that is mended"

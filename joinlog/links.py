@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from joinlog.database import MeetingNumber, account_of, open_database
+from schema.accuracy import Accuracy
 from schema.own_events import link_event, stated_event
 from schema.rows import Instance
 from schema.settings import read_settings
+from schema.store.audit import read_accuracy
 from schema.store.database import Database
 from schema.store.inbox import keep_own_event
 from schema.store.reports import find_instances, find_occurrence, read_links
@@ -28,9 +30,14 @@ Row = dict[str, Any]
 @click.argument("meeting", type=MeetingNumber(), required=False)
 @click.option("--account", help="where several Zoom accounts have a meeting of this number")
 @click.option("--json", "as_json", is_flag=True, help="with the whole evidence")
-def links(meeting: int | None, account: str | None, as_json: bool) -> None:
+@click.option("--accuracy", is_flag=True, help="instead: how good links were, where Zoom stated them later")
+def links(meeting: int | None, account: str | None, as_json: bool, accuracy: bool) -> None:
     """The instances of MEETING and which occurrence each was; without MEETING those that need a decision."""
     with open_database() as database:
+        if accuracy:
+            with database.read() as connection:
+                _print_accuracy(read_accuracy(connection), as_json)
+            return
         account = account_of(database, meeting, account) if meeting is not None else None
         with database.read() as connection:
             rows = read_links(connection, meeting, account)
@@ -129,6 +136,16 @@ def _record(database: Database, body: bytes) -> None:
     """Keep a statement as an event and bring it to the tables at once; other workers may do so at the same time."""
     keep_own_event(database, body)
     Drain(database, retry_for_seconds=10, staff_domains=read_settings().staff_domain_names).drain_all()
+
+
+def _print_accuracy(found: list[Accuracy], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([one._asdict() | {"bound": one.bound} for one in found], indent=2))
+        return
+    for one in found:
+        click.echo(f"{one.state}: {one.says}.")
+    if not found:
+        click.echo("Zoom has stated no link yet that Joinlog had said something about before.")
 
 
 def _as_text(moment: datetime) -> str:

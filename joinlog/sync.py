@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from joinlog.database import open_database, read_meeting_number
+from joinlog.database import meeting_of, open_database
 from schema.settings import ConfigurationError, Settings, ZoomCredentials, read_settings
 from schema.store.api_calls import begin_run, end_run, read_meeting
 from schema.store.database import Database
-from schema.store.reports import find_accounts, find_instances
-from workers.drain import Drain
+from schema.store.reports import find_accounts
+from workers.drain import Drain, Which
 from workers.zoom.client import ZoomClient, ZoomError, open_http
 from workers.zoom.pace import SharedPace
 from workers.zoom.sync import STATUSES, Sync, spans
@@ -52,7 +52,7 @@ def sync(
     counted: Counter[str] = Counter()
     remains: list[str] = []
     with open_database() as database:
-        numbers = [_number_of(database, text) for text in meetings]
+        numbers = [meeting_of(database, text) for text in meetings]
         if dry_run:
             click.echo(_estimate(database, settings.zoom_credentials, numbers, first, last))
             return
@@ -72,20 +72,25 @@ def _sync_account(
 ) -> None:  # fmt: skip
     subject = " ".join(map(str, sorted(numbers))) or f"{days[0]}/{days[1]}"
     calls: Counter[str] = Counter()
-    drain = Drain(database, retry_for_seconds=RETRY_FOR_SECONDS, staff_domains=settings.staff_domain_names)
+    drain = Drain(
+        database,
+        which=Which.ANSWERS,
+        retry_for_seconds=RETRY_FOR_SECONDS,
+        staff_domains=settings.staff_domain_names,
+    )
     with open_http() as http, _progress() as progress:
         client = ZoomClient(
             credentials, settings.zoom_api_url.rstrip("/"), settings.zoom_oauth_url,
             SharedPace(database, settings.zoom_plan, settings.zoom_rate_share), http, calls=calls,
         )  # fmt: skip
-        run = Sync(
-            database, client, begin_run(database, credentials.account_id, subject, datetime.now(UTC)), drain.drain_all
-        )
+        begun_at = begin_run(database, credentials.account_id, subject, datetime.now(UTC))
+        run = Sync(database, client, begun_at, drain.settle_answers)
         try:
             asked = numbers or run.held_between(*days)
             _each(progress, asked, run.meeting)
         except ZoomError as error:
             run.remains.append(str(error))
+    Drain(database, retry_for_seconds=RETRY_FOR_SECONDS, staff_domains=settings.staff_domain_names).drain_all()
     if not run.remains:
         end_run(database, credentials.account_id, subject, datetime.now(UTC))
     counted.update(run.counted)
@@ -101,17 +106,6 @@ def _progress() -> Progress:
 def _each(progress: Progress, meetings: Sequence[int], ask: Callable[[int], None]) -> None:
     for meeting_id in progress.track(meetings, description="asking Zoom"):
         ask(meeting_id)
-
-
-def _number_of(database: Database, text: str) -> int:
-    number = read_meeting_number(text)
-    if number is not None:
-        return number
-    with database.read() as connection:
-        found = [row.meeting_id for row in find_instances(connection, text) if row.meeting_id is not None]
-    if not found:
-        raise click.ClickException(f"{text} is neither the number of a meeting nor the uuid of a known instance.")
-    return found[0]
 
 
 def _of_account(
@@ -140,8 +134,8 @@ def _estimate(
     for account in accounts:
         for number in numbers:
             known = read_meeting(database, account.account_id, number)
-            unended = sum(ended is None for _, _, ended in known.instances)
-            calls += 2 + len(STATUSES) * max(1, len(known.occurrence_ids)) + len(known.instances) + unended
+            uncounted = sum(i.ended_at is None or i.reported_participants is None for i in known.instances)
+            calls += 2 + len(STATUSES) * max(1, len(known.occurrence_ids)) + len(known.instances) + uncounted
     return f"At least {calls} calls, by what is known now."
 
 
@@ -149,7 +143,7 @@ def _print(counted: Counter[str]) -> None:
     table = Table()
     for heading in ("what", "how many"):
         table.add_column(heading, justify="right" if heading == "how many" else "left")
-    for name in ("meetings", "instances", "links stated", "registrants", "connections"):
+    for name in ("meetings", "instances", "links stated", "registrants", "connections", "stays added", "final"):
         table.add_row(name, str(counted[name]))
     for name in sorted(name for name in counted if name.endswith(" calls")):
         table.add_row(name, str(counted[name]))

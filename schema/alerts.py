@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+
+LOST_SHARE_MAX = 0.01
+"""Of the webhooks of an instance; more of them lost is told to somebody."""
+
+
+LOSSY_KNOWN_FOR = timedelta(days=7)
+"""For so long after that was found."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Observed:
     disk: Disk | None = None
     database_fault: str | None = None
     redis_fault: str | None = None
+    lossy: int = 0  # instances found final lately of which more than LOST_SHARE_MAX of the webhooks never came
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import msgspec
 LINK_SET = "joinlog.link_set"
 LINK_CLEARED = "joinlog.link_cleared"
 PAST_INSTANCES_STATED = "joinlog.past_instances_stated"
+INSTANCE_AUDITED = "joinlog.instance_audited"
 
 
 def link_event(
@@ -37,6 +38,17 @@ def stated_event(account_id: str, meeting_id: int, instances: Sequence[Mapping[s
     """
     said = [{"uuid": item["uuid"], "occurrence_id": item["occurrence_id"]} for item in instances]
     return _body(PAST_INSTANCES_STATED, account_id, {"id": meeting_id, "instances": said}, now)
+
+
+def audited_event(
+    account_id: str, meeting_id: int | None, uuid: str, audit: Mapping[str, Any], final_at: datetime | None,
+    now: datetime,
+) -> bytes:  # fmt: skip
+    """The body of what webhooks told of an instance against Zoom's report, and since when that is final, if it is."""
+    told = {"id": meeting_id, "uuid": uuid, "audit": audit}
+    if final_at is not None:
+        told["final_at"] = final_at.isoformat()
+    return _body(INSTANCE_AUDITED, account_id, told, now)
 
 
 def _body(event: str, account_id: str, zoom_object: Mapping[str, Any], now: datetime) -> bytes:

@@ -121,6 +121,15 @@ class Instance(Row, frozen=True, gc=False):
     stated_start: datetime | None = None
     first_seen_at: datetime | None = None
     reported_start: datetime | None = None
+    final_at: datetime | None = None
+    reported_participants: int | None = None
+    reported_absentees: int | None = None
+    stays_both: int | None = None
+    stays_webhook_only: int | None = None
+    stays_report_only: int | None = None
+    webhooks_expected: int | None = None
+    webhooks_lost: int | None = None
+    webhooks_lost_by_event: str | None = None
     stamps: Stamps = {}
 
 
@@ -242,6 +251,8 @@ class LinkHistory(Row, frozen=True, gc=False):
     to_occurrence_id: str | None = None
     state: str | None = None
     evidence: str | None = None
+    from_state: str | None = None
+    stated_occurrence_id: str | None = None
 
 
 class LogLine(Row, frozen=True, gc=False):
@@ -309,7 +320,11 @@ STAMPED: Mapping[str, tuple[str, ...]] = {
         "kind", "type", "topic", "host_id", "timezone", "scheduled_start", "duration_minutes", "recurrence",
         "registration_type", "deleted_at", "alternative_hosts", "pmi", "uses_pmi",
     ),
-    "instance": ("kind", "type", "topic", "host_id", "duration_minutes"),
+    "instance": (
+        "kind", "type", "topic", "host_id", "duration_minutes", "reported_participants", "reported_absentees",
+        "stays_both", "stays_webhook_only", "stays_report_only", "webhooks_expected", "webhooks_lost",
+        "webhooks_lost_by_event",
+    ),
     "registrant": ("email", "first_name", "last_name", "custom_questions", "details"),
     "connection": (
         "participant_uuid", "bound_to", "room_uuid", "registrant_id", "zoom_user_id", "email", "name", "role",

@@ -61,6 +61,7 @@ class ZoomCredentials:
     account_id: str
     client_id: str
     client_secret: str = field(repr=False)
+    app_id: str | None = None
 
 
 class Settings(BaseSettings):
@@ -101,6 +102,9 @@ class Settings(BaseSettings):
     )
     zoom_client_id: OptionalText = Field(None, description="its client id; as many as there are accounts")
     zoom_client_secret: OptionalSecret = Field(None, description="its client secret; as many as there are accounts")
+    zoom_app_id: OptionalText = Field(
+        None, description="app whose delivery log is read after an outage; one for each account, in the same order"
+    )
     zoom_api_url: str = Field("https://api.zoom.us/v2", description="where Zoom's API answers")
     zoom_oauth_url: str = Field("https://zoom.us/oauth/token", description="where Zoom gives tokens for it")
     zoom_plan: str = Field(
@@ -157,7 +161,11 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 "ZOOM_ACCOUNT_ID, ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET must name as many accounts, in one order."
             )
-        return tuple(ZoomCredentials(*each) for each in zip(*lists, strict=True))
+        apps: list[str | None] = [part.strip() or None for part in (self.zoom_app_id or "").split(",")]
+        if self.zoom_app_id is not None and len(apps) != len(lists[0]):
+            raise ConfigurationError("ZOOM_APP_ID must name one app for each account; leave a place empty for none.")
+        given = apps if self.zoom_app_id is not None else [None] * len(lists[0])
+        return tuple(ZoomCredentials(*each) for each in zip(*lists, given, strict=True))
 
     @cached_property
     def signing_keys(self) -> tuple[bytes, ...]:

@@ -59,7 +59,9 @@ class InboxEvent(SQLModel, table=True):
     body: str | None = _column("the signed body as text, without credentials; null once retention removed it")
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     request_id: str | None = _column("x-zm-request-id of the first delivery, as Zoom's own delivery log names it")
-    source: str | None = _column("webhook, api or joinlog; null for those kept before there was anything but webhooks")
+    source: str | None = _column(
+        "webhook, api, zoom_log or joinlog; null for those kept before there was anything but webhooks"
+    )
     __table_args__ = (
         Index("inbox_event_key", "account_id", "idempotency_key", unique=True),
         partial_index("inbox_event_pending", "id", where="state = 'pending'"),
@@ -164,10 +166,22 @@ class Instance(SQLModel, table=True):
     stamps: str | None = _column(STAMPS)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     reported_start: datetime | None = _column("internal: start as Zoom's API states it, UTC", UtcDateTime)
+    final_at: datetime | None = _column(
+        "since when Zoom's record of it is final: two readings of its report agreed, UTC; null before", UtcDateTime
+    )
+    reported_participants: int | None = _column("how many took part, as Zoom's API counts them", Integer)
+    reported_absentees: int | None = _column("how many had registered and did not come, as Zoom's API says", Integer)
+    stays_both: int | None = _column("stays that webhooks and Zoom's report tell, when it was last audited", Integer)
+    stays_webhook_only: int | None = _column("stays that only webhooks tell, when it was last audited", Integer)
+    stays_report_only: int | None = _column("stays that only Zoom's report tells, when it was last audited", Integer)
+    webhooks_expected: int | None = _column("webhooks there should have been, when it was last audited", Integer)
+    webhooks_lost: int | None = _column("how many of them never came", Integer)
+    webhooks_lost_by_event: str | None = _column("the same by event, JSON text")
     __table_args__ = (
         Index("instance_meeting", "account_id", "meeting_id", "occurrence_id"),
         Index("instance_updated", "updated_at"),
         partial_index("instance_live", "started_at", where="ended_at IS NULL"),
+        partial_index("instance_lossy", "final_at", where="webhooks_lost > 0"),
         partial_index("instance_review", "link_state", where="link_state IN ('conflict', 'ambiguous', 'unscheduled')"),
     )
 
@@ -305,14 +319,14 @@ class Participant(SQLModel, table=True):
 
 
 class Staff(SQLModel, table=True):
-    """Who runs a meeting, as Zoom's API tells; the host, co-hosts and alternative hosts are known without it."""
+    """Who runs a meeting, as Zoom's API tells; co-hosts and hosts by their ids are known without it."""
 
     __tablename__ = "staff"
     account_id: str = _key(ACCOUNT)
     meeting_id: int = _key("Zoom's number of the meeting", BigInteger)
     identifier: str = _key("who: user: and Zoom's user id, or email: and an address in lower case")
     source: str = _key("who says so: zoom")
-    role: str | None = _column("panelist or alternative host; null once they are not")
+    role: str | None = _column("host, alternative host or panelist; null once they are not")
     stamps: str | None = _column(STAMPS)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     __table_args__ = (Index("staff_updated", "updated_at"),)
@@ -351,8 +365,13 @@ class LinkHistory(SQLModel, table=True):
     state: str | None = _column("link_state after")
     evidence: str | None = _column("what the decision rests on, JSON text")
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    from_state: str | None = _column("link_state before; null at the first decision")
+    stated_occurrence_id: str | None = _column(
+        "what Zoom stated, where this is the first decision that knew it; `none` for no occurrence"
+    )
     __table_args__ = (
         Index("link_history_meeting", "account_id", "meeting_id", "decided_at"),
+        partial_index("link_history_stated", "from_state", where="stated_occurrence_id IS NOT NULL"),
         Index("link_history_updated", "updated_at"),
     )
 
@@ -459,7 +478,29 @@ class ApiTask(SQLModel, table=True):
     said: str | None = _column("SHA-256 of the last answer")
     said_ms: int | None = _column("since when Zoom answers that, ms since 1970", BigInteger)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    repeats: int | None = _column("how often Zoom has answered the same since", Integer)
     __table_args__ = (Index("api_task_updated", "updated_at"),)
+
+
+class ApiErrand(SQLModel, table=True):
+    """What a worker is to ask Zoom's API by itself, and when; found again here whatever becomes of Redis."""
+
+    __tablename__ = "api_errand"
+    account_id: str = _key("Zoom account that is asked about")
+    kind: str = _key("series, ended, history or delivery_log; `look` for when somebody last looked")
+    subject: str = _key("number of the meeting, days, or id of the app")
+    due_at: datetime | None = _column("when to ask, UTC; null when there is nothing left to ask", UtcDateTime)
+    taken_until: datetime | None = _column("a worker is at it, and has until then, UTC", UtcDateTime)
+    begun_at: datetime | None = _column(
+        "since when it is tried; answers since then are not asked for again", UtcDateTime
+    )
+    tries: int | None = _column("how often it was tried since then", Integer)
+    error: str | None = _column("what is missing, as the last try found; null when nothing is")
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (
+        partial_index("api_errand_due", "due_at", where="due_at IS NOT NULL"),
+        Index("api_errand_updated", "updated_at"),
+    )
 
 
 class EndpointObservation(SQLModel, table=True):

@@ -63,7 +63,9 @@ _STAFF = """(CASE
     WHEN p.zoom_user_id = i.host_id OR p.participant_id = i.host_id OR p.email = lower(i.host_id) THEN '5host'
     WHEN replace(m.alternative_hosts, ';' || p.email || ';', '') <> m.alternative_hosts THEN '4alternative host'
     ELSE COALESCE((
-        SELECT max(CASE t.role WHEN 'alternative host' THEN '4' WHEN 'panelist' THEN '2' END || t.role) FROM staff t
+        SELECT max(
+            CASE t.role WHEN 'host' THEN '5' WHEN 'alternative host' THEN '4' WHEN 'panelist' THEN '2' END || t.role)
+        FROM staff t
         WHERE t.account_id = o.account_id AND t.meeting_id = o.meeting_id
         AND t.identifier IN ('user:' || p.zoom_user_id, 'email:' || p.email)),
         CASE p.staff_as WHEN 'co-host' THEN '3' WHEN 'panelist' THEN '2' WHEN 'staff domain' THEN '1' END || p.staff_as)
@@ -129,6 +131,7 @@ VIEWS: Mapping[str, View] = {
             "participants": "everybody who came but staff; null when it was not held",
             "peak_concurrent": "most people there at the same moment, staff too; null when it was not held",
             "attended_minutes": "minutes of all people together, staff too, rounded to 0.01; null when it was not held",
+            "is_final": "true once Zoom's record of each of its instances is final; null when it was not held",
         },
         f"""
         SELECT account_id, meeting_id, occurrence_id, topic, scheduled_start, duration_minutes, status,
@@ -146,7 +149,8 @@ VIEWS: Mapping[str, View] = {
                CASE WHEN instances > 0 THEN staff END AS staff,
                CASE WHEN instances > 0 THEN people - staff END AS participants,
                CASE WHEN instances > 0 THEN COALESCE(peak_concurrent, 0) END AS peak_concurrent,
-               CASE WHEN instances > 0 THEN attended_minutes END AS attended_minutes
+               CASE WHEN instances > 0 THEN attended_minutes END AS attended_minutes,
+               CASE WHEN instances > 0 THEN NOT not_final END AS is_final
         FROM (
             SELECT o.account_id, o.meeting_id, o.occurrence_id, max(m.topic) AS topic,
                    max(o.scheduled_start) AS scheduled_start, max(o.duration_minutes) AS duration_minutes,
@@ -162,7 +166,8 @@ VIEWS: Mapping[str, View] = {
                          THEN p.person_id END) AS unknown_staff,
                    {{minutes}} AS attended_minutes,
                    {_REGISTRANTS} AS registrants,
-                   {_PEAK} AS peak_concurrent
+                   {_PEAK} AS peak_concurrent,
+                   {{as_flag_open}}i.final_at IS NULL{{as_flag_close}} AS not_final
             FROM occurrence o
             LEFT JOIN meeting m ON m.account_id = o.account_id AND m.meeting_id = o.meeting_id
             LEFT JOIN instance i

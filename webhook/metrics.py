@@ -10,7 +10,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Metric, generate_la
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from schema.accuracy import Accuracy
 from schema.alerts import Observed
+from schema.store.audit import read_accuracy
 from schema.store.database import Database
 from schema.store.health import InboxHealth, read_inbox_health, read_validations
 from schema.store.process_metrics import ProcessMetric, read_process_metrics
@@ -23,9 +25,14 @@ def scrape(database: Database, observe: Callable[[], Observed], now: datetime) -
         inbox = read_inbox_health(connection)
         validations = read_validations(connection)
         others = read_process_metrics(connection)
+        accuracy = read_accuracy(connection)
     families = merge_families(REGISTRY.collect(), others)
     validated_at = validations[0][1] if validations else None
-    families += [*inbox_families(inbox, validated_at, now), condition_family(observe(), now)]
+    families += [
+        *inbox_families(inbox, validated_at, now),
+        condition_family(observe(), now),
+        *accuracy_families(accuracy),
+    ]
     return generate_latest(_Collected(families)), CONTENT_TYPE_LATEST
 
 
@@ -61,6 +68,16 @@ def condition_family(observed: Observed, now: datetime) -> Metric:
     for condition in CONDITIONS:
         family.add_metric([condition.name], float(condition.name in holding))
     return family
+
+
+def accuracy_families(found: Iterable[Accuracy]) -> list[Metric]:
+    """How good links were, where Zoom stated them later, by the state they had before."""
+    stated = GaugeMetricFamily("joinlog_links_stated", "Links that Zoom stated later", labels=["state"])
+    wrong = GaugeMetricFamily("joinlog_links_stated_wrong", "Those of them that were wrong", labels=["state"])
+    for one in found:
+        stated.add_metric([one.state], one.links)
+        wrong.add_metric([one.state], one.wrong)
+    return [stated, wrong]
 
 
 def _gauge(name: str, says: str, value: float) -> Metric:

@@ -21,7 +21,7 @@ from workers.metrics import DUTIES, LAST_TICK, Publisher
 from workers.notify.judging import Judge
 from workers.notify.observation import observe
 from workers.notify.sending import send
-from workers.queue import call_teller, connect, leave_heartbeat, open_queue, require_redis, ring
+from workers.queue import ASK_JOB, call_teller, connect, leave_heartbeat, open_queue, require_redis, ring
 from workers.retention import erase_departed, remove_bodies, trim_log
 
 HOUR_SECONDS = 3600.0
@@ -56,12 +56,15 @@ def run_clock(settings: Settings) -> None:
         partial(send, settings.alert_targets),
         settings.health_url,
     )
+    ask = Duty("errands", settings.clock_seconds, partial(ring, queue, ASK_JOB))
+    asking = [ask] if settings.zoom_credentials else []
     clock = Clock(
         [
             *ringing(partial(ring, queue), partial(leave_heartbeat, queue), settings.clock_seconds),
             Duty("retention", HOUR_SECONDS, lambda: remove_bodies(database, settings.body_retention_days)),
             Duty("judge", JUDGE_SECONDS, judge.judge),
             Duty("log", LOG_SECONDS, lambda: trim_log(database)),
+            *asking,
             Duty(
                 "departures",
                 HOUR_SECONDS,

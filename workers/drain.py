@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ from schema.states import EventState
 from schema.store.database import Database
 from schema.store.dialect import Dialect, Statement
 from schema.store.failures import describe, is_infrastructure_failure
-from schema.store.inbox import Claimed, claim, claim_again, claim_recent, settling
+from schema.store.inbox import ANSWERS, NOT_ANSWERS, Claimed, answers_wait, claim, claim_again, claim_recent, settling
 from schema.zoom.envelope import SHORT_TEXT_CHARACTERS_MAX
 from schema.zoom.payloads import PayloadError
 from workers.apply import apply_facts, project
@@ -44,11 +45,13 @@ from workers.cursor import Cursor, Look
 from workers.metrics import RETRIES, count_batch
 
 BATCH_EVENTS_MAX = 1000
+ANSWERS_MAX = 2  # answers of Zoom's API that one batch takes; each holds up to a hundred people
 FACTS_MAX = 20_000  # of one transaction: what is beyond stays pending for the next
 RETRY_FIRST_SECONDS = 0.2
 RETRY_SECONDS_MAX = 10.0
 RETRY_FOR_SECONDS = 300.0  # then the job gives up; the events stay pending, and the clock rings again
 PAUSE_SECONDS = 0.002  # between two batches: on SQLite intake writes in this gap
+SETTLE_SECONDS_MAX = 120.0  # for answers that another worker is at
 GATHER_SECONDS_MAX = 0.02  # a steady stream gathers to batches that are worth their twenty statements
 
 log = structlog.get_logger()
@@ -116,6 +119,18 @@ def read_batch(claimed: Sequence[Claimed]) -> Batch:
     return batch
 
 
+class Which(StrEnum):
+    """Which events a drain settles. A worker has one for each of the last two: an answer of Zoom's API can be large,
+    and nobody who watches a join log waits for it."""
+
+    ALL = "all"
+    LIVE = "live"  # all but answers of Zoom's API
+    ANSWERS = "answers"  # only those, in small batches
+
+
+_OF = {Which.ALL: "", Which.LIVE: NOT_ANSWERS, Which.ANSWERS: ANSWERS}
+
+
 class Drain:
     """The drain of one worker process. `stopping`, when set, ends it after the batch in progress."""
 
@@ -123,6 +138,7 @@ class Drain:
         self,
         database: Database,
         *,
+        which: Which = Which.ALL,
         batch_events: int = BATCH_EVENTS_MAX,
         stopping: threading.Event | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -130,7 +146,8 @@ class Drain:
         staff_domains: Collection[str] = (),
     ) -> None:
         self._database = database
-        self._batch_events = batch_events
+        self._which = which
+        self._batch_events = min(batch_events, ANSWERS_MAX) if which is Which.ANSWERS else batch_events
         self._stopping = stopping or threading.Event()
         self._now = now
         self._retry_for_seconds = retry_for_seconds
@@ -145,8 +162,21 @@ class Drain:
             if settled.total == 0:
                 break
             total += settled.total
-            self._stopping.wait(pause_seconds(settled.total, self._batch_events))
+            is_of_answers = self._which is Which.ANSWERS
+            self._stopping.wait(
+                GATHER_SECONDS_MAX if is_of_answers else pause_seconds(settled.total, self._batch_events)
+            )
         return total
+
+    def settle_answers(self) -> None:
+        """Return once every answer of Zoom's API that was kept before is in the tables, by whichever worker."""
+        deadline = time.monotonic() + SETTLE_SECONDS_MAX
+        while not self._stopping.is_set() and time.monotonic() < deadline:
+            self.drain_all()
+            with self._database.read() as connection:
+                if not answers_wait(connection):
+                    return
+            self._stopping.wait(GATHER_SECONDS_MAX)
 
     def step(self) -> Settled:
         """Claim, apply and settle one batch; says what became of it, nothing when there was no work."""
@@ -169,10 +199,11 @@ class Drain:
         def take(connection: Connection) -> list[Claimed]:
             with self._cursor.looking(look):
                 if look is Look.RECENT:
-                    claimed[:] = claim_recent(connection, self._batch_events, self._now() - self._cursor.recent())
+                    since = self._now() - self._cursor.recent()
+                    claimed[:] = claim_recent(connection, self._batch_events, since, _OF[self._which])
                 else:
                     after = self._cursor.after if look is Look.AFTER else 0
-                    claimed[:] = claim(connection, self._batch_events, after)
+                    claimed[:] = claim(connection, self._batch_events, after, _OF[self._which])
             return list(claimed)
 
         settled = self._settle_batch(take)

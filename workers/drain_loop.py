@@ -21,12 +21,14 @@ log = structlog.get_logger()
 class DrainLoop:
     """Runs a drain in a thread of its own until it is stopped."""
 
-    def __init__(self, drain: Drain, stopping: threading.Event, *, look_seconds: float = LOOK_SECONDS_MAX) -> None:
+    def __init__(
+        self, drain: Drain, stopping: threading.Event, *, look_seconds: float = LOOK_SECONDS_MAX, name: str = "drain"
+    ) -> None:
         self._drain = drain
         self._stopping = stopping
         self._look_seconds = look_seconds
         self._rung = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin with a look: a ring may have been lost with Redis."""

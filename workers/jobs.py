@@ -30,13 +30,13 @@ log = structlog.get_logger()
 
 Ring = Callable[[], None]
 
-_rings: tuple[Ring, Ring] | None = None
+_rings: tuple[Ring, Ring, Ring] | None = None
 
 
-def prepare(ring_drain: Ring, ring_teller: Ring) -> None:
-    """Give this worker process what rouses its drain, and what rouses whoever tells of alerts."""
+def prepare(ring_drain: Ring, ring_teller: Ring, ring_errands: Ring) -> None:
+    """Give this worker process what rouses its drain, whoever tells of alerts, and whoever asks Zoom's API."""
     global _rings
-    _rings = ring_drain, ring_teller
+    _rings = ring_drain, ring_teller, ring_errands
 
 
 def drain() -> None:
@@ -46,11 +46,17 @@ def drain() -> None:
 
 def tell() -> None:
     """Have alerts sent, and the inbox looked into: nobody rings for a drain while this job waits."""
-    for ring in _prepared():
-        ring()
+    _prepared()[1]()
+    _prepared()[0]()
 
 
-def _prepared() -> tuple[Ring, Ring]:
+def ask() -> None:
+    """Have Zoom asked what is due, and the inbox looked into: nobody rings for a drain while this job waits."""
+    _prepared()[2]()
+    _prepared()[0]()
+
+
+def _prepared() -> tuple[Ring, Ring, Ring]:
     if _rings is None:
         raise RuntimeError("workers.jobs.prepare has not been called: start workers with `joinlog worker`")
     return _rings

@@ -22,12 +22,13 @@ from schema.settings import Settings
 from schema.signals import rouse_main_thread
 from schema.store.database import Database
 from workers import jobs
-from workers.drain import Drain
+from workers.drain import Drain, Which
 from workers.drain_loop import DrainLoop
 from workers.metrics import Publisher
 from workers.notify.sending import send
 from workers.notify.teller import Teller
 from workers.queue import require_redis
+from workers.zoom.errands import Errands, open_clients
 
 MIGRATION_POLL_SECONDS = 0.5
 
@@ -45,25 +46,32 @@ def run_worker(settings: Settings) -> None:
     database = Database(settings.database_url, durable=False)
     drain = Drain(
         database,
+        which=Which.LIVE,
         batch_events=settings.drain_batch_events,
         stopping=stopping,
         staff_domains=settings.staff_domain_names,
     )
-    loop = DrainLoop(drain, stopping)
+    answers = Drain(database, which=Which.ANSWERS, stopping=stopping, staff_domains=settings.staff_domain_names)
+    loop, answers_loop = DrainLoop(drain, stopping), DrainLoop(answers, stopping, name="answers")
     teller = Teller(database, partial(send, settings.alert_targets), settings.health_url)
-    jobs.prepare(loop.ring, teller.ring)
+    errands = Errands(database, open_clients(settings, database), answers.settle_answers)
+    jobs.prepare(loop.ring, teller.ring, errands.ring)
     log.info("worker_started", database=database.shown_url)
     await_migrations(database, stopping)
     metrics = Publisher(database, "worker")
     metrics.start()
     loop.start()
+    answers_loop.start()
+    errands.start()
     if settings.alert_targets:
         teller.start()
     while not stopping.is_set():
         rings.run()
         stop_on_signals(stopping)  # RQ has put handlers of its own there
         stopping.wait(jobs.PAUSE_SECONDS)
+    errands.stop()
     loop.stop()
+    answers_loop.stop()
     teller.stop()
     metrics.stop()
     database.close()

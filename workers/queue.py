@@ -1,6 +1,6 @@
-"""The doorbell: queued jobs that say "drain" or "tell", and nothing else. `workers.jobs` is the side that answers.
+"""The doorbell: queued jobs that say "drain", "tell" or "ask", and no more. `workers.jobs` is the side that answers.
 
-They carry no event and no message, so a lost or a doubled ring is harmless: the inbox and the alerts are tables, a
+They carry no event and no message, so a lost or a doubled ring is harmless: inbox, alerts and errands are tables, a
 clock rings every minute, and workers look by themselves. No module but these two knows Redis and RQ.
 """
 
@@ -31,6 +31,8 @@ from schema.settings import ConfigurationError, Settings
 QUEUE_NAME = "joinlog"
 DRAIN_JOB = "workers.jobs.drain"
 TELL_JOB = "workers.jobs.tell"
+ASK_JOB = "workers.jobs.ask"
+JOBS = (DRAIN_JOB, TELL_JOB, ASK_JOB)
 REDIS_SECONDS_MAX = 1.0  # to connect, and to answer
 OUTAGE_PAUSE_SECONDS = 2.0  # between two attempts while Redis does not answer
 RESULT_SECONDS = 60  # how long RQ remembers a drain that is over
@@ -128,11 +130,11 @@ class KnownJob(Job):
     @property
     def func(self) -> Any:
         """What the job does; importing whatever it names is not an option here."""
-        if self.func_name not in (DRAIN_JOB, TELL_JOB) or self.args or self.kwargs:
-            raise BadSignature(f"the only jobs are {DRAIN_JOB} and {TELL_JOB} without arguments")
-        from workers.jobs import drain, tell  # a job is run where these are at hand; ringing must not import them
+        if self.func_name not in JOBS or self.args or self.kwargs:
+            raise BadSignature(f"the only jobs are {', '.join(JOBS)}, without arguments")
+        from workers import jobs  # a job is run where its work is at hand; ringing must not import that
 
-        return drain if self.func_name == DRAIN_JOB else tell
+        return {DRAIN_JOB: jobs.drain, TELL_JOB: jobs.tell, ASK_JOB: jobs.ask}[self.func_name]
 
 
 def open_queue(connection: Redis, keys: Sequence[bytes]) -> Queue:
@@ -144,7 +146,7 @@ def ring(queue: Queue, job: str = DRAIN_JOB) -> bool:
     """Enqueue a drain, unless a job is waiting already; returns whether it did. Raises QueueAway.
 
     A waiting job, whichever it is, has the inbox drained after this moment, and so sees what was committed before it. A
-    drain that has started may have found the inbox empty already: then another one is enqueued. A job that tells is
+    drain that has started may have found the inbox empty already: then another one is enqueued. Any other job is
     always enqueued. What is no queue, or too long to be ours, is removed first.
     """
     with _expecting_answers():

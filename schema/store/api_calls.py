@@ -56,30 +56,53 @@ def end_run(database: Database, account_id: str, subject: str, now: datetime) ->
         )
 
 
-def read_task(database: Database, account_id: str, kind: str, subject: str) -> tuple[datetime | None, str, int] | None:
-    """(when it was last answered, SHA-256 of that answer, since when Zoom says so), None if it never was."""
-    query = "SELECT done_at, said, said_ms FROM api_task WHERE account_id = ? AND kind = ? AND subject = ?"
+class Task(NamedTuple):
+    """One question, as it was last answered completely."""
+
+    done_at: datetime
+    said: str  # SHA-256 of that answer
+    said_ms: int  # since when Zoom says so, ms since 1970
+    repeats: int  # how often it has said the same since
+
+
+def read_task(database: Database, account_id: str, kind: str, subject: str) -> Task | None:
+    """How a question was last answered; None if it never was."""
+    query = (
+        "SELECT done_at, said, said_ms, repeats FROM api_task WHERE account_id = ? AND kind = ? AND subject = ? "
+        "AND done_at IS NOT NULL"
+    )
     with database.read() as connection:
-        found = run(connection, query, (account_id, kind, subject))
-    return (as_moment(found[0][0]), found[0][1] or "", found[0][2] or 0) if found else None
+        for done_at, said, said_ms, repeats in run(connection, query, (account_id, kind, subject)):
+            if (moment := as_moment(done_at)) is not None:
+                return Task(moment, said or "", said_ms or 0, repeats or 0)
+    return None
 
 
 def keep_answer(
-    database: Database, account_id: str, kind: str, subject: str, said: str, said_ms: int,
-    arrivals: Sequence[Arrival], now: datetime,
-) -> None:  # fmt: skip
+    database: Database, account_id: str, kind: str, subject: str, task: Task, arrivals: Sequence[Arrival]
+) -> None:
     """Keep an answer, all its parts, and that it was complete: in one transaction."""
     kinds = kinds_of("api_task")
-    names = ("account_id", "kind", "subject", "done_at", "said", "said_ms", "updated_at")
+    names = ("account_id", "kind", "subject", "done_at", "said", "said_ms", "repeats", "updated_at")
     conflict = "ON CONFLICT (account_id, kind, subject) DO UPDATE SET " + ", ".join(
         f"{name} = excluded.{name}" for name in names[3:]
     )
-    row = (account_id, kind, subject, now, said, said_ms, now)
+    row = (account_id, kind, subject, *task, task.done_at)
     statements = [database.dialect.upsert("api_task", {name: kinds[name] for name in names}, conflict, [row])]
     if arrivals:
         statements.insert(0, keeping(database.dialect, arrivals))
     with database.write() as connection:
         database.dialect.run_all(connection, statements)
+
+
+class KnownInstance(NamedTuple):
+    """What is known of an instance that bears on what to ask about it."""
+
+    uuid: str
+    ended_at: datetime | None
+    final_at: datetime | None
+    reported_participants: int | None
+    occurrence_id: str | None
 
 
 class KnownMeeting(NamedTuple):
@@ -88,7 +111,7 @@ class KnownMeeting(NamedTuple):
     kind: str | None
     registration_type: int | None
     occurrence_ids: tuple[str, ...]  # those Zoom named, deleted and retired ones left out
-    instances: tuple[tuple[str, datetime | None, datetime | None], ...]  # uuid, start, end
+    instances: tuple[KnownInstance, ...]
 
 
 def read_meeting(database: Database, account_id: str, meeting_id: int) -> KnownMeeting:
@@ -106,12 +129,14 @@ def read_meeting(database: Database, account_id: str, meeting_id: int) -> KnownM
         )
         ran = run(
             connection,
-            "SELECT uuid, started_at, ended_at FROM instance WHERE account_id = ? AND meeting_id = ? ORDER BY uuid",
+            "SELECT uuid, ended_at, final_at, reported_participants, occurrence_id FROM instance "
+            "WHERE account_id = ? AND meeting_id = ? ORDER BY uuid",
             about,
         )
     kind, registration_type = told[0] if told else (None, None)
     ids = tuple(row[0] for row in dates if row[0].isdigit())
-    return KnownMeeting(kind, registration_type, ids, tuple((u, as_moment(s), as_moment(e)) for u, s, e in ran))
+    instances = tuple(KnownInstance(uuid, as_moment(end), as_moment(final), *rest) for uuid, end, final, *rest in ran)
+    return KnownMeeting(kind, registration_type, ids, instances)
 
 
 def read_meetings_held(database: Database, account_id: str, since: datetime, until: datetime) -> list[int]:
@@ -134,3 +159,12 @@ def read_standing(
     )
     with database.read() as connection:
         return {row[0] for row in run(connection, query, (account_id, meeting_id, occurrence_id, before))}
+
+
+def read_panelists(database: Database, account_id: str, meeting_id: int) -> set[str]:
+    """What the panelists of a webinar are known by, as Zoom last told."""
+    query = (
+        "SELECT identifier FROM staff WHERE account_id = ? AND meeting_id = ? AND source = 'zoom' AND role = 'panelist'"
+    )
+    with database.read() as connection:
+        return {row[0] for row in run(connection, query, (account_id, meeting_id))}

@@ -89,6 +89,14 @@ def keep_own_event(database: Database, body: bytes) -> None:
                 raise
 
 
+def known_keys(connection: Connection, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of these keys (account, idempotency key) that are in the inbox."""
+    dialect = dialect_of(connection)
+    kinds = {name: kinds_of(_TABLE)[name] for name in ("account_id", "idempotency_key")}
+    query = dialect.select_by("t.account_id, t.idempotency_key", _TABLE, kinds)
+    return {(row[0], row[1]) for row in dialect.run(connection, query, (dialect.pack_keys(kinds, sorted(keys)),))}
+
+
 def _kept_row(arrival: Arrival) -> tuple[Any, ...]:
     envelope, received_at = arrival.envelope, arrival.received_at
     is_dead = envelope.error is not None
@@ -123,27 +131,38 @@ CLAIMED_BYTES_MAX = 4 * 1024 * 1024  # of bodies that one batch holds, or one bo
 _SMALL_BYTES = 4096  # bodies up to here come with the claim; a larger one is read once it is known to fit
 
 
-def claim(connection: Connection, limit: int, after: int = 0) -> list[Claimed]:
+NOT_ANSWERS, ANSWERS = "AND COALESCE(t.source, '') <> 'api'", "AND t.source = 'api'"
+"""What a claim may be narrowed to: all but answers of Zoom's API, or only those."""
+
+
+def answers_wait(connection: Connection) -> bool:
+    """Whether an answer of Zoom's API is pending, also one that a worker is at."""
+    query = f"SELECT 1 FROM inbox_event t WHERE t.state = 'pending' {ANSWERS} LIMIT 1"
+    return bool(dialect_of(connection).run(connection, query))
+
+
+def claim(connection: Connection, limit: int, after: int = 0, only: str = "") -> list[Claimed]:
     """Take pending events with ids above `after`, oldest first, passing by what other workers hold, until the commit.
 
     Up to `limit` of them, and up to CLAIMED_BYTES_MAX of bodies; one event at least.
     """
     dialect = dialect_of(connection)
     query = (
-        f"SELECT {_claim_columns(dialect)} FROM inbox_event t WHERE t.state = 'pending' AND t.id > ? "
+        f"SELECT {_claim_columns(dialect)} FROM inbox_event t WHERE t.state = 'pending' AND t.id > ? {only} "
         f"ORDER BY t.id LIMIT ? {dialect.claim_lock}"
     )
     return _bounded(connection, query, (after, limit))
 
 
-def claim_recent(connection: Connection, limit: int, since: datetime) -> list[Claimed]:
+def claim_recent(connection: Connection, limit: int, since: datetime, only: str = "") -> list[Claimed]:
     """The same of those events that became pending, or were replayed, since a moment, whatever their ids.
 
     It never looks at the index of what is pending, which a held snapshot fills with dead entries on Postgres.
     """
     dialect, kinds = dialect_of(connection), key_kinds(_TABLE)
     query = (
-        "WITH recent AS MATERIALIZED (SELECT account_id, id, state FROM inbox_event WHERE updated_at >= ?) "
+        "WITH recent AS MATERIALIZED "
+        f"(SELECT account_id, id, state FROM inbox_event t WHERE t.updated_at >= ? {only}) "
         "SELECT account_id, id FROM recent WHERE state = 'pending' ORDER BY id LIMIT ?"
     )
     keys = dialect.run(connection, query, (since, limit))

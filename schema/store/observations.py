@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
-from schema.alerts import Observed, RefusedDeliveries
+from schema.alerts import LOSSY_KNOWN_FOR, LOST_SHARE_MAX, Observed, RefusedDeliveries
+from schema.store.audit import count_lossy
 from schema.store.database import Database
 from schema.store.dialect import as_moment, dialect_of, run
 from schema.store.health import read_inbox_health, read_validations
@@ -52,6 +53,11 @@ def read_judged_at(connection: Connection) -> datetime | None:
     return as_moment(_read(connection).get(JUDGED, (None,) * 5)[1])
 
 
+def read_refused_at(connection: Connection) -> datetime | None:
+    """When a delivery was last refused because no secret that is set had signed it."""
+    return as_moment(_read(connection).get(UNKNOWN_SECRET, (None,) * 5)[1])
+
+
 def observe_database(database: Database, secrets: frozenset[str]) -> Observed:
     """What the tables and the disk tell. Raises SQLAlchemyError when the database does not answer."""
     with database.read() as connection:
@@ -65,6 +71,7 @@ def observe_database(database: Database, secrets: frozenset[str]) -> Observed:
             "ORDER BY started_at DESC LIMIT 1",
         )
         fault = dialect_of(connection).refuses_writes(connection)
+        lossy = count_lossy(connection, LOST_SHARE_MAX, datetime.now(UTC) - LOSSY_KNOWN_FOR)
     _, skew_at, _, skew_seconds, _ = noticed.get(CLOCK_SKEW, (None,) * 5)
     return Observed(
         secrets=secrets,
@@ -80,6 +87,7 @@ def observe_database(database: Database, secrets: frozenset[str]) -> Observed:
         skew_at=as_moment(skew_at),
         disk=database.disk(),
         database_fault=fault,
+        lossy=lossy,
     )
 
 

@@ -22,7 +22,7 @@ MOMENTS = frozenset(
         "updated_at",
     }
 )
-FLAGS = frozenset({"is_present", "is_registered"})
+FLAGS = frozenset({"is_present", "is_registered", "is_final"})
 
 Row = dict[str, Any]
 

@@ -42,7 +42,7 @@ IDENTIFIER_CHARACTERS_MIN = 6
 """A shorter identifier found in a text that cannot be parsed proves nothing."""
 
 PERSON_PARTS = frozenset({"registrant", "participant"})
-PERSON_LISTS = frozenset({"registrants", "participants"})
+PERSON_LISTS = frozenset({"registrants", "participants", "panelists"})
 """Lists of such parts, in what Zoom's API answered."""
 PSEUDONYM_ENDING = "erased.invalid"
 STAFF_PSEUDONYMS = "staff.erased.invalid"

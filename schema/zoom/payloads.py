@@ -119,12 +119,23 @@ class ParticipantPart(_Wire, frozen=True):
     bo_mtg_id: str | None = None  # of the API's reports: a breakout room
 
 
+class AuditPart(_Wire, frozen=True):
+    """`audit` of `joinlog.instance_audited`: webhooks of an instance against Zoom's report of it."""
+
+    stays_both: int
+    stays_webhook_only: int
+    stays_report_only: int
+    webhooks_expected: int
+    webhooks_lost: dict[str, int]  # by event
+
+
 class ObjectPart(_Wire, frozen=True):
     """`payload.object`. In `*.updated` it holds only what changed."""
 
     id: int | str | None = None
     uuid: str | None = None
     host_id: str | None = None
+    host_email: str | None = None  # of the API's answers
     topic: str | None = None
     type: Number = None
     start_time: str | None = None
@@ -149,6 +160,12 @@ class ObjectPart(_Wire, frozen=True):
     registrants: list[RegistrantPart] | None = None
     participants: list[ParticipantPart] | None = None
     gone: list[str] | None = None
+    panelists: list[RegistrantPart] | None = None
+    participants_count: Number = None
+    absentees_count: Number = None
+    # Joinlog's own `joinlog.instance_audited`
+    final_at: str | None = None
+    audit: AuditPart | None = None
 
 
 class PayloadPart(_Wire, frozen=True):

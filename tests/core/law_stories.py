@@ -32,7 +32,34 @@ def _waited(minute: float, name: str, **who: str) -> Json:
     return m.live(minute, f"participant_{name}", "run-1==", FIRST, participant=who)
 
 
+def _audited(minute: float, lost: int, final_at: str | None = None) -> Json:
+    """What Joinlog found out about an instance."""
+    audit = {
+        "stays_both": 3 - lost, "stays_webhook_only": 0, "stays_report_only": lost, "webhooks_expected": 8,
+        "webhooks_lost": {"webinar.participant_joined": lost} if lost else {},
+    }  # fmt: skip
+    told = {"id": w.meeting_id, "uuid": "run-1==", "audit": audit} | ({"final_at": final_at} if final_at else {})
+    payload = {"account_id": w.account, "object": told}
+    return {"event": "joinlog.instance_audited", "event_ts": ms(minute), "payload": payload}
+
+
 STORIES: dict[str, list[Json]] = {
+    "a_record_that_becomes_final": [
+        w.created(0, WEEKS),
+        w.started(FIRST),
+        _answer("report_read", FIRST + 80, uuid="run-1==", start_time=zoom(FIRST), participants_count=3),
+        _answer("report_read", FIRST + 90, uuid="run-1==", start_time=zoom(FIRST), participants_count=4),
+        _answer("absentees_read", FIRST + 95, uuid="run-1==", absentees_count=2),
+        _audited(FIRST + 81, 2),
+        _audited(FIRST + 91, 0, "2026-03-09T10:00:00+00:00"),
+    ],
+    "panelists_who_come_and_go": [
+        w.created(0, WEEKS),
+        _answer("meeting_read", 1, type=9, host_email="Host@example.com"),
+        _answer("panelists_read", 2, panelists=[{"id": "p1", "email": "One@example.com"}, {"id": "p2"}]),
+        _answer("panelists_read", 3, panelists=[{"id": "p2"}], gone=["email:one@example.com", "user:p1"]),
+        _answer("panelists_read", 4, panelists=[{"id": "p1", "email": "one@example.com"}, {"id": "p2"}]),
+    ],
     "an_instance_turns_out_to_be_another_meetings": [
         w.created(0, WEEKS),
         other.created(0, {"2001": FIRST}),

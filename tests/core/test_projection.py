@@ -25,8 +25,9 @@ from workers.core.projection import PROJECTIONS
 ZOOM_EVENT_TYPES = (Path(__file__).parent / "zoom_event_types.txt").read_text().split()
 """The names of the types Zoom publishes in the npm package @zoom/rivet, meetings/meetings.d.ts."""
 
-OURS = {"joinlog.link_set", "joinlog.link_cleared", "joinlog.past_instances_stated"} | {
-    f"zoom.{what}_read" for what in ("meeting", "instances", "registrants", "participants", "history")
+OURS = {f"joinlog.{what}" for what in ("link_set", "link_cleared", "past_instances_stated", "instance_audited")} | {
+    f"zoom.{what}_read"
+    for what in ("meeting", "instances", "registrants", "participants", "history", "report", "absentees", "panelists")
 }
 UNDOCUMENTED = {"app_deauthorized"}  # Zoom describes it in prose only
 
@@ -83,7 +84,40 @@ EXPECTED_OF_ANSWERS: dict[str, Expected] = {
         )
     ],
     "zoom.history_read": [
-        ("SELECT uuid, kind FROM instance", [{"uuid": "4444AAAiAAAAAiAiAiiAii==", "kind": "webinar"}])
+        (
+            "SELECT uuid, kind, reported_participants FROM instance",
+            [{"uuid": "4444AAAiAAAAAiAiAiiAii==", "kind": "webinar", "reported_participants": 15}],
+        )
+    ],
+    "zoom.panelists_read": [
+        (
+            "SELECT identifier, role FROM staff ORDER BY identifier",
+            [
+                {"identifier": "email:former@example.com", "role": None},
+                {"identifier": "email:jill.panelist@example.com", "role": "panelist"},
+                {"identifier": "user:Tg2b6GhcQKKbV7nSCbDKug", "role": "panelist"},
+            ],
+        )
+    ],
+    "zoom.report_read": [
+        (
+            "SELECT meeting_id, reported_participants FROM instance",
+            [{"meeting_id": 84512345678, "reported_participants": 15}],
+        )
+    ],
+    "zoom.absentees_read": [("SELECT reported_absentees FROM instance", [{"reported_absentees": 11}])],
+    "joinlog.instance_audited": [
+        (
+            "SELECT stays_both, stays_report_only, webhooks_lost, webhooks_lost_by_event FROM instance",
+            [
+                {
+                    "stays_both": 14,
+                    "stays_report_only": 1,
+                    "webhooks_lost": 2,
+                    "webhooks_lost_by_event": '{"webinar.participant_joined": 1, "webinar.participant_left": 1}',
+                }
+            ],
+        )
     ],
 }
 

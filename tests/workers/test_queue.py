@@ -7,6 +7,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from tests.conftest import RedisServer
 from tests.waiting import wait_until
 from workers import jobs, queue
 from workers.jobs import DrainWorker
-from workers.queue import DRAIN_JOB, QUEUE_NAME, Doorbell, SignedJson, call_teller, connect, open_queue, ring
+from workers.queue import ASK_JOB, DRAIN_JOB, QUEUE_NAME, Doorbell, SignedJson, call_teller, connect, open_queue, ring
 
 KEYS = (b"older-key-of-this-installation", b"newest-key-of-this-installation")
 PLANTED = "tests.untrusted_module"  # a module that nobody may import
@@ -36,7 +37,7 @@ def drains(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The drain of this process, which only counts."""
     counted: list[int] = []
 
-    monkeypatch.setattr(jobs, "_rings", (lambda: counted.append(1), lambda: None))
+    monkeypatch.setattr(jobs, "_rings", (lambda: counted.append(1), lambda: None, lambda: None))
     return counted
 
 
@@ -74,7 +75,7 @@ def test_rings_after_a_drain_that_failed_and_after_one_that_succeeded(
         raise OSError("the database is away")
 
     for drain in (fail, lambda: 1):
-        monkeypatch.setattr(jobs, "_rings", (drain, lambda: None))
+        monkeypatch.setattr(jobs, "_rings", (drain, lambda: None, lambda: None))
         assert ring(bell)
         work_off(redis_url, monkeypatch)
         assert bell.count == 0
@@ -95,17 +96,17 @@ def test_a_worker_whose_drain_was_not_prepared_says_how_to_start_one(monkeypatch
         jobs.drain()
 
 
-def test_a_job_that_tells_has_the_inbox_drained_too_because_nobody_rings_while_it_waits(
+def test_every_job_has_the_inbox_drained_too_because_nobody_rings_while_it_waits(
     redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    monkeypatch.setattr(jobs, "_rings", (lambda: heard.append("drain"), lambda: heard.append("tell")))
+    monkeypatch.setattr(jobs, "_rings", tuple(partial(heard.append, name) for name in ("drain", "tell", "ask")))
     bell = open_queue(redis, KEYS)
     call_teller(bell)
     assert not ring(bell)
-    call_teller(bell)
+    ring(bell, ASK_JOB)
     work_off(redis_url, monkeypatch)
-    assert heard == ["drain", "tell"] * 2
+    assert heard == ["tell", "drain", "ask", "drain"]
 
 
 def test_while_redis_is_away_calling_for_a_teller_is_no_failure() -> None:

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 
+from schema.accuracy import Accuracy
 from schema.alerts import Alert, Observed
 from schema.store.alerts import read_alerts
+from schema.store.audit import read_accuracy
 from schema.store.health import InboxHealth, count_only_before_host, read_inbox_health, read_validations, server_version
 from webhook.access import all_meetings_only
 from webhook.health import what_is_missing
@@ -68,7 +70,7 @@ def _render() -> str:
     now = datetime.now(UTC)
     database, settings = parts().database, parts().settings
     inbox: InboxHealth | None = None
-    before_host = 0
+    before_host, accuracy = 0, list[Accuracy]()
     version, validations, missing = "", list[Validation](), what_is_missing(database)
     alerts: dict[str, Alert] = {}
     try:
@@ -78,6 +80,7 @@ def _render() -> str:
             alerts = read_alerts(connection)
             version = server_version(connection)
             before_host = count_only_before_host(connection)
+            accuracy = read_accuracy(connection)
     except (SQLAlchemyError, OSError) as error:
         missing = missing or f"database: {type(error).__name__}"
     observed = Observed(database_fault=missing) if missing else _observe()
@@ -94,6 +97,7 @@ def _render() -> str:
         is_somebody_told=bool(settings.alert_targets),
         validations=validations,
         before_host=before_host,
+        accuracy=accuracy,
         queue=read_queue_health(settings.redis_url or "", settings.signing_keys),
         refused=refused_by_reason(),
         accepted=_total(ACCEPTED),

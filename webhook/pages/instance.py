@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, cast
 
@@ -9,6 +10,7 @@ from flask import Blueprint, Response, abort, current_app, redirect, render_temp
 from sqlalchemy import Connection
 
 from schema.own_events import link_event
+from schema.store.audit import read_audit
 from schema.store.inbox_search import Wanted, read_events_before
 from schema.store.instances import StayRow, by_person, read_link_history, read_stay_rows
 from schema.store.join_log import INT64_MAX
@@ -154,6 +156,7 @@ def _render(row: InstanceRow) -> str:
         link_history = read_link_history(connection, row.account_id, row.uuid, HISTORY_SHOWN)
         wanted = Wanted(uuid=row.uuid, account_id=row.account_id)
         events = read_events_before(connection, wanted, INT64_MAX, EVENTS_SHOWN + 1)
+        audit = read_audit(connection, row.account_id, row.uuid) if row.ended_at else None
     people = people_of(row, stays, now)
     return render_template(
         "instance_part.html",
@@ -166,6 +169,8 @@ def _render(row: InstanceRow) -> str:
         present=sum(1 for one in people if one.is_present),
         peak=peak_of(points),
         link_history=link_history,
+        audit=audit,
+        lost=json.loads(audit.webhooks_lost_by_event or "{}") if audit else {},
         events=[event for event, _ in events[:EVENTS_SHOWN]],
         has_more_events=len(events) > EVENTS_SHOWN,
     )

@@ -91,7 +91,7 @@ def decide(batch: Batch, now: datetime) -> Links:
     instances = _instances(batch, touched, meetings)
     facts = {key: _meeting_facts(batch, key) for key in meetings}
     decisions = _decisions(batch, _concerned(batch, touched, instances), instances, facts)
-    decided, history, lines = _changes(instances, decisions, now)
+    decided, history, lines = _changes(batch, instances, decisions, now)
     written, deleted = _occurrences(batch, meetings, facts, instances | decided)
     return Links(decided, history, lines, written, deleted)
 
@@ -341,7 +341,7 @@ def _observed(row: Instance) -> ObservedInstance:
 
 
 def _changes(
-    instances: Mapping[Key, Instance], decisions: Mapping[Key, Decision], now: datetime
+    batch: Batch, instances: Mapping[Key, Instance], decisions: Mapping[Key, Decision], now: datetime
 ) -> tuple[dict[Key, Instance], dict[Key, LinkHistory], dict[Key, LogLine]]:
     """The instances whose link changes, and the entries of the link history and of the join log that say so."""
     rows: dict[Key, Instance] = {}
@@ -353,17 +353,37 @@ def _changes(
         linked = replace(
             row, occurrence_id=decision.occurrence_id, link_state=decision.state.value, link_evidence=evidence
         )
-        if linked == row:
+        stated = _newly_stated(batch, key)
+        if linked == row and stated is None:
             continue
         rows[key] = linked
-        if (row.occurrence_id, row.link_state) != (linked.occurrence_id, linked.link_state):
-            history[*key, now] = _history_entry(row, linked, now)
+        is_other = (row.occurrence_id, row.link_state) != (linked.occurrence_id, linked.link_state)
+        if is_other or stated is not None:
+            history[*key, now] = _history_entry(row, linked, now, _state_before(batch, key, row), stated)
+        if is_other:
             line = _line(linked, now, len(lines))
             lines[line.account_id, line.line_id] = line
     return rows, history, lines
 
 
-def _history_entry(before: Instance, after: Instance, now: datetime) -> LinkHistory:
+def _newly_stated(batch: Batch, instance: Key) -> str | None:
+    """What Zoom states of an instance, where nothing stated it before this batch."""
+    key = (*instance, ZOOM)
+    row = batch.changed("link_statement").get(key)
+    return None if row is None or batch.before("link_statement", key) is not None else row.occurrence_id
+
+
+def _state_before(batch: Batch, instance: Key, row: Instance) -> str | None:
+    """How sure the link was; `operator` where a person had decided it."""
+    said = batch.known.find("link_statement", BY_INSTANCE, instance)
+    if any(one.source == OPERATOR and one.occurrence_id is not None for one in said):
+        return OPERATOR
+    return row.link_state
+
+
+def _history_entry(
+    before: Instance, after: Instance, now: datetime, from_state: str | None, stated: str | None
+) -> LinkHistory:
     return LinkHistory(
         account_id=after.account_id,
         uuid=after.uuid,
@@ -373,6 +393,8 @@ def _history_entry(before: Instance, after: Instance, now: datetime) -> LinkHist
         to_occurrence_id=after.occurrence_id,
         state=after.link_state,
         evidence=after.link_evidence,
+        from_state=from_state,
+        stated_occurrence_id=stated,
     )
 
 

@@ -79,6 +79,9 @@ RULES: Mapping[str, Mapping[str, Combine | None]] = {
         "meeting_id": latest, "kind": NEWEST, "type": NEWEST, "topic": NEWEST, "host_id": NEWEST,
         "duration_minutes": NEWEST, "observed_start": earliest, "ended_at": latest, "is_practice": all_true,
         "stated_start": earliest, "first_seen_at": earliest, "reported_start": earliest,
+        "final_at": earliest, "reported_participants": NEWEST, "reported_absentees": NEWEST, "stays_both": NEWEST,
+        "stays_webhook_only": NEWEST, "stays_report_only": NEWEST, "webhooks_expected": NEWEST,
+        "webhooks_lost": NEWEST, "webhooks_lost_by_event": NEWEST,
     },
     "registrant": {
         "email": NEWEST, "first_name": NEWEST, "last_name": NEWEST, "custom_questions": NEWEST,

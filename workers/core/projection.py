@@ -65,6 +65,9 @@ def meeting_read(event: Event) -> Facts:
     yield _meeting(event, event.at_ms, of_one_date=is_listed, kind=told.kind or "meeting", **length)
     yield from _listed(event, event.at_ms, told.occurrences)
     yield from _single_session(event, event.at_ms)
+    if (address := read_email(told.host_email)) is not None:
+        key = (event.account_id, event.meeting_id, f"email:{address}", "zoom")
+        yield Fact("staff", key, {"role": "host"}, event.at_ms)
 
 
 def meeting_updated(event: Event) -> Facts:

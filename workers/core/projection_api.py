@@ -6,7 +6,7 @@ A webhook's word is kept where both speak: what a report says of a connection or
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from schema.reserved import EVERY_OCCURRENCE, NO_OCCURRENCE
@@ -20,12 +20,14 @@ from schema.zoom.payloads import (
     read_email,
     read_identifier,
     read_moment,
+    read_small_number,
     read_text,
     read_whole_number,
     to_milliseconds,
 )
 from workers.core.event import Event, Facts, Projection
-from workers.core.merge import MENTION_MS, Fact
+from workers.core.merge import CLEARED, MENTION_MS, Fact
+from workers.core.staff import PANELIST
 
 WAITING = "in_waiting_room"
 APPROVAL_SKEW_MS = 5000
@@ -84,10 +86,55 @@ def participants_read(event: Event) -> Facts:
     """
     told = event.zoom_object
     yield _mentioned_meeting(event, event.meeting_id, told.kind, None)
-    yield from _instance(event, event.uuid, event.meeting_id, told.kind, told)
     for row in told.participants or ():
         if row.status != WAITING and not row.bo_mtg_id:
             yield from _connection(event, row)
+
+
+def panelists_read(event: Event) -> Facts:
+    """Who is a panelist, by user id and by address; `gone` are those a complete list does not name any more."""
+    yield _mentioned_meeting(event, event.meeting_id, event.zoom_object.kind, None)
+    for identifier in sorted(panelist_identifiers(event.zoom_object.panelists or ())):
+        yield _panelist(event, identifier, PANELIST)
+    for identifier in event.zoom_object.gone or ():
+        if (name := read_identifier(identifier)) is not None:
+            yield _panelist(event, name, CLEARED)
+
+
+def panelist_identifiers(panelists: Iterable[RegistrantPart]) -> set[str]:
+    """What panelists are known by in table `staff`."""
+    found = {f"user:{name}" for one in panelists if (name := read_identifier(one.id))}
+    return found | {f"email:{address}" for one in panelists if (address := read_email(one.email))}
+
+
+def report_read(event: Event) -> Facts:
+    """When an instance began and ended, and how many took part."""
+    told = event.zoom_object
+    yield _mentioned_meeting(event, event.meeting_id, told.kind, None)
+    yield from _instance(event, event.uuid, event.meeting_id, told.kind, told)
+
+
+def absentees_read(event: Event) -> Facts:
+    """How many had registered for an instance and did not come, as Zoom itself counts them."""
+    told = event.zoom_object
+    values = {"reported_absentees": read_small_number(told.absentees_count)}
+    yield Fact("instance", (event.account_id, event.uuid), _about(event) | values, event.at_ms)
+
+
+def instance_audited(event: Event) -> Facts:
+    """What webhooks told of an instance against Zoom's report, and since when that is final."""
+    told = event.zoom_object
+    values = _about(event) | {"final_at": read_moment(told.final_at)}
+    if (audit := told.audit) is not None:
+        values |= {
+            "stays_both": audit.stays_both,
+            "stays_webhook_only": audit.stays_webhook_only,
+            "stays_report_only": audit.stays_report_only,
+            "webhooks_expected": audit.webhooks_expected,
+            "webhooks_lost": sum(audit.webhooks_lost.values()),
+            "webhooks_lost_by_event": json.dumps(audit.webhooks_lost, sort_keys=True),
+        }
+    yield Fact("instance", (event.account_id, event.uuid), values, event.at_ms)
 
 
 API_PROJECTIONS: Mapping[str, Projection] = {
@@ -95,6 +142,10 @@ API_PROJECTIONS: Mapping[str, Projection] = {
     "zoom.registrants_read": registrants_read,
     "zoom.participants_read": participants_read,
     "zoom.history_read": history_read,
+    "zoom.report_read": report_read,
+    "zoom.panelists_read": panelists_read,
+    "zoom.absentees_read": absentees_read,
+    "joinlog.instance_audited": instance_audited,
 }
 
 
@@ -114,6 +165,17 @@ def _instance(event: Event, uuid: str, meeting_id: int, kind: str | None, item: 
         return
     values = {"meeting_id": meeting_id, "kind": kind, "reported_start": start, "first_seen_at": start or end}
     yield Fact("instance", key, values | {"ended_at": end, "topic": read_text(item.topic)}, MENTION_MS)
+    if (count := read_small_number(item.participants_count)) is not None:
+        yield Fact("instance", key, {"reported_participants": count}, event.at_ms)
+
+
+def _about(event: Event) -> dict[str, Any]:
+    """What any word about an instance says of it: that it had been seen by then."""
+    return {"meeting_id": read_whole_number(event.zoom_object.id), "first_seen_at": event.at}
+
+
+def _panelist(event: Event, identifier: str, role: Any) -> Fact:
+    return Fact("staff", (event.account_id, event.meeting_id, identifier, "zoom"), {"role": role}, event.at_ms)
 
 
 def _registrant(event: Event, registrant: RegistrantPart, occurrence_ids: tuple[str, ...]) -> Facts:

@@ -76,8 +76,8 @@ def with_reported(stays: Sequence[Stay], reported: Sequence[ReportedStay]) -> li
     alone knows is a stay of its own. Rows of the report that overlap are one: Zoom lists a failover twice.
     """
     found = list(stays)
-    for row in _apart(reported):
-        same = [place for place, stay in enumerate(stays) if _is_same(stay, row)]
+    for row in merge_overlapping(reported):
+        same = [place for place, stay in enumerate(stays) if is_same(stay, row)]
         if not same:
             found.append(Stay(row.joined_ms, row.left_ms, None, False))
             continue
@@ -91,7 +91,7 @@ def with_reported(stays: Sequence[Stay], reported: Sequence[ReportedStay]) -> li
     return sorted(found, key=lambda stay: stay.first_seen_ms)
 
 
-def _apart(reported: Sequence[ReportedStay]) -> list[ReportedStay]:
+def merge_overlapping(reported: Sequence[ReportedStay]) -> list[ReportedStay]:
     """Reported stays with those that overlap made one."""
     apart: list[ReportedStay] = []
     for row in sorted(reported):
@@ -102,7 +102,7 @@ def _apart(reported: Sequence[ReportedStay]) -> list[ReportedStay]:
     return apart
 
 
-def _is_same(stay: Stay, row: ReportedStay) -> bool:
+def is_same(stay: Stay, row: ReportedStay) -> bool:
     """Whether a stay and a row of the report are about the same time of the same connection."""
     begins, ends = row.joined_ms - REPORT_SKEW_MS_MAX, row.left_ms + REPORT_SKEW_MS_MAX
     if stay.joined_ms is None or stay.left_ms is None:

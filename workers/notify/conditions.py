@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from schema.alerts import Observed
+from schema.alerts import LOSSY_KNOWN_FOR, LOST_SHARE_MAX, Observed
 
 ZOOM_RETRIES_FOR = timedelta(minutes=85)
 """After 5, 20 and 60 minutes more; https://developers.zoom.us/docs/api/webhooks/ ("Unsuccessful delivery")"""
@@ -135,6 +135,16 @@ def _clock_skew(observed: Observed, now: datetime) -> str | None:
     return f"The clock of this machine is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} Zoom's."
 
 
+def _webhooks_lost(observed: Observed, now: datetime) -> str | None:
+    if not observed.lossy:
+        return None
+    lost = counted(observed.lossy, "instance", "instances")
+    return (
+        f"{lost} of the last {LOSSY_KNOWN_FOR.days} days lost more than {LOST_SHARE_MAX:.0%} of their webhooks, by "
+        "Zoom's own report. What the report tells has been filled in."
+    )
+
+
 CONDITIONS: Sequence[Condition] = (
     Condition(
         "unknown_secret",
@@ -175,6 +185,13 @@ CONDITIONS: Sequence[Condition] = (
         "See in the Zoom Marketplace that the app is installed and its event subscription enabled, and in Zoom's "
         "delivery log what was answered. The Connect page shows the address Zoom has to reach.",
         _no_delivery,
+    ),
+    Condition(
+        "webhooks_lost",
+        "Webhooks never came",
+        "`joinlog audit` lists the instances and the events. See in Zoom's delivery log what was answered to them, and "
+        "whether the app is subscribed to them: `joinlog doctor` compares.",
+        _webhooks_lost,
     ),
     Condition(
         "database",

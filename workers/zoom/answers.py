@@ -13,13 +13,12 @@ from typing import Any
 
 import msgspec
 
-from workers.zoom.endpoints import HISTORY_READ, INSTANCES_READ, MEETING_READ, PARTICIPANTS_READ, REGISTRANTS_READ
-
 Json = dict[str, Any]
-ROWS_PER_BODY_MAX = 500
+ROWS_PER_BODY_MAX = 100  # so that an answer never holds the tables for long
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)")
 
-_MEETING_FIELDS = ("id", "host_id", "topic", "type", "start_time", "duration", "timezone", "recurrence")
+_MEETING_FIELDS = ("id", "host_id", "host_email", "topic", "type", "start_time", "duration", "timezone", "recurrence")
+_SETTINGS = ("registration_type", "alternative_hosts", "use_pmi")
 _OCCURRENCE_FIELDS = ("occurrence_id", "start_time", "duration", "status")
 _REGISTRANT_FIELDS = ("id", "email", "first_name", "last_name", "create_time", "custom_questions")
 _CONNECTION_FIELDS = ("id", "user_id", "registrant_id", "status", "bo_mtg_id", "customer_key")
@@ -28,8 +27,10 @@ _CONNECTION_FIELDS = ("id", "user_id", "registrant_id", "status", "bo_mtg_id", "
 def meeting_read(kind: str, answer: Json) -> list[Json]:
     """`GET /webinars/{id}` or `/meetings/{id}`, with previous occurrences."""
     told = _some(answer, _MEETING_FIELDS) | {"kind": kind}
-    if isinstance(settings := answer.get("settings"), dict) and settings.get("registration_type"):
-        told["settings"] = {"registration_type": settings["registration_type"]}
+    if answer.get("pmi"):
+        told["pmi"] = answer["pmi"]
+    if isinstance(settings := answer.get("settings"), dict) and (kept := _some(settings, _SETTINGS)):
+        told["settings"] = kept
     if occurrences := _rows(answer, "occurrences"):
         told["occurrences"] = [_some(row, _OCCURRENCE_FIELDS) for row in occurrences]
     return [told]
@@ -65,17 +66,36 @@ def registrants_read(
     return bodies
 
 
-def participants_read(kind: str, meeting_id: int, uuid: str, report: Json, answer: Json) -> list[Json]:
-    """`GET /report/webinars/{uuid}/participants` or `/report/meetings/...`, with when the instance began and ended."""
-    about = _without_nothing(
-        {
-            "id": meeting_id,
-            "kind": kind,
-            "uuid": uuid,
-            "start_time": zoom_time(report.get("start_time")),
-            "end_time": zoom_time(report.get("end_time")),
-        }
-    )
+def panelists_read(meeting_id: int, answer: Json, known: Iterable[str]) -> list[Json]:
+    """`GET /webinars/{id}/panelists`, and who of those known as such (`user:`, `email:`) is not in it any more."""
+    rows = [_some(row, ("id", "email")) for row in _rows(answer, "panelists")]
+    here = {f"user:{row['id']}" for row in rows if "id" in row}
+    here |= {f"email:{str(row['email']).strip().lower()}" for row in rows if "email" in row}
+    about = {"id": meeting_id, "kind": "webinar", "panelists": sorted(rows, key=_encoded)}
+    return [about | _without_nothing({"gone": sorted(set(known) - here)})]
+
+
+def report_read(kind: str, meeting_id: int, uuid: str, answer: Json) -> list[Json]:
+    """`GET /report/webinars/{uuid}` or `/report/meetings/{uuid}`: when it began and ended, and how many came."""
+    told = {
+        "id": meeting_id,
+        "kind": kind,
+        "uuid": uuid,
+        "start_time": zoom_time(answer.get("start_time")),
+        "end_time": zoom_time(answer.get("end_time")),
+        "participants_count": answer.get("participants_count"),
+    }
+    return [_without_nothing(told)]
+
+
+def absentees_read(meeting_id: int, uuid: str, answer: Json) -> list[Json]:
+    """`GET /past_webinars/{uuid}/absentees`: how many; who they are follows from registrants and stays."""
+    return [{"id": meeting_id, "kind": "webinar", "uuid": uuid, "absentees_count": len(_rows(answer, "registrants"))}]
+
+
+def participants_read(kind: str, meeting_id: int, uuid: str, answer: Json) -> list[Json]:
+    """`GET /report/webinars/{uuid}/participants` or `/report/meetings/...`: a row per connection."""
+    about = {"id": meeting_id, "kind": kind, "uuid": uuid}
     rows = [_connection(row) for row in _rows(answer, "participants")]
     return [about | {"participants": part} for part in _parts(sorted(rows, key=_encoded))] or [about]
 
@@ -91,15 +111,13 @@ def history_read(answer: Json) -> list[Json]:
                 "topic": row.get("topic"),
                 "start_time": zoom_time(row.get("start_time")),
                 "end_time": zoom_time(row.get("end_time")),
+                "participants_count": row.get("participants"),
             }
         )
         for row in _rows(answer, "history_meetings")
         if row.get("meeting_uuid") and row.get("meeting_id")
     ]
     return [{"instances": part} for part in _parts(sorted(rows, key=lambda row: str(row["uuid"])))]
-
-
-EVENTS = (MEETING_READ, INSTANCES_READ, REGISTRANTS_READ, PARTICIPANTS_READ, HISTORY_READ)
 
 
 def said(bodies: Sequence[Json]) -> str:

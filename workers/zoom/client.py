@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -85,6 +85,7 @@ class Pace(Protocol):
 class _Token(NamedTuple):
     text: str
     until: float
+    scopes: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -115,19 +116,47 @@ class ZoomClient:
                 return self._read_pages(endpoint, endpoint.rows, target, query)
             except _PageExpired:
                 continue
-        raise ZoomError(f"{endpoint.path}: the tokens of its pages expired {LIST_BEGINNINGS_MAX} times")
+        raise _expired(endpoint)
+
+    def read_in_parts(
+        self, endpoint: Endpoint, take: Callable[[list[Any]], object], target: str = "", **query: str
+    ) -> None:
+        """A list of any length, a page at a time; when it has to be begun again, pages come twice. Raises ZoomError."""
+        for _ in range(LIST_BEGINNINGS_MAX):
+            try:
+                for page in self._pages(endpoint, target, query):
+                    take(page.get(endpoint.rows or "") or [])
+                return
+            except _PageExpired:
+                continue
+        raise _expired(endpoint)
+
+    def granted_scopes(self) -> frozenset[str]:
+        """The scopes that the token of this account grants. Raises ZoomError."""
+        tries = Retrying(
+            retry=retry_if_exception_type(_TryAgain), wait=_pause, stop=stop_after_attempt(2), sleep=self.sleep,
+            reraise=True,
+        )  # fmt: skip
+        try:
+            return tries(self._granted).scopes
+        except _TryAgain as error:
+            raise ZoomError(str(error)) from error
 
     def _read_pages(self, endpoint: Endpoint, name: str, target: str, query: Mapping[str, str]) -> dict[str, Any]:
         rows: list[Any] = []
+        last: dict[str, Any] = {}
+        for last in self._pages(endpoint, target, query):
+            rows += last.get(name) or ()
+        return {**last, name: rows}
+
+    def _pages(self, endpoint: Endpoint, target: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         page = self._call(endpoint, target, {**query, "page_size": str(PAGE_SIZE)})
-        while True:
-            rows += page.get(name) or ()
-            token = page.get("next_page_token")
-            if not token:
-                return {**page, name: rows}
+        yield page
+        while token := page.get("next_page_token"):
             page = self._call(
                 endpoint, target, {**query, "page_size": str(PAGE_SIZE), "next_page_token": token}, is_next=True
             )
+            yield page
 
     def _call(
         self, endpoint: Endpoint, target: str, query: Mapping[str, str], *, is_next: bool = False
@@ -178,7 +207,7 @@ class ZoomClient:
             reason = str(told.get("reason") or told.get("error") or f"HTTP {answer.status_code}")[:200]
             raise NoToken(f"Zoom gives no token for account {self.account_id}: {reason}")
         until = self.clock() + float(told.get("expires_in") or 0) - TOKEN_SPARE_SECONDS
-        self._token = _Token(told["access_token"], until)
+        self._token = _Token(told["access_token"], until, frozenset(str(told.get("scope") or "").split()))
         return self._token
 
     def _send(self, method: str, url: str, **more: Any) -> httpx.Response:
@@ -186,6 +215,10 @@ class ZoomClient:
             return self.http.request(method, url, **more)
         except httpx.HTTPError as error:
             raise _TryAgain(f"no answer ({type(error).__name__})") from error
+
+
+def _expired(endpoint: Endpoint) -> ZoomError:
+    return ZoomError(f"{endpoint.path}: the tokens of its pages expired {LIST_BEGINNINGS_MAX} times")
 
 
 def open_http() -> httpx.Client:

@@ -46,6 +46,9 @@ INSTANCES_READ = "zoom.instances_read"
 REGISTRANTS_READ = "zoom.registrants_read"
 PARTICIPANTS_READ = "zoom.participants_read"
 HISTORY_READ = "zoom.history_read"
+REPORT_READ = "zoom.report_read"
+ABSENTEES_READ = "zoom.absentees_read"
+PANELISTS_READ = "zoom.panelists_read"
 
 MEETING: Mapping[str, Endpoint] = {
     "webinar": Endpoint("/webinars/{}", Tier.LIGHT, "webinar:read:webinar:admin", becomes=MEETING_READ),
@@ -76,7 +79,7 @@ PARTICIPANTS: Mapping[str, Endpoint] = {
     for kind in ("webinar", "meeting")
 }  # fmt: skip
 REPORT: Mapping[str, Endpoint] = {
-    kind: Endpoint(f"/report/{kind}s/{{}}", Tier.HEAVY, f"report:read:{kind}:admin", becomes=PARTICIPANTS_READ)
+    kind: Endpoint(f"/report/{kind}s/{{}}", Tier.HEAVY, f"report:read:{kind}:admin", becomes=REPORT_READ)
     for kind in ("webinar", "meeting")
 }
 HISTORY = Endpoint(
@@ -84,8 +87,25 @@ HISTORY = Endpoint(
     HISTORY_READ,
 )  # fmt: skip
 
+PANELISTS = Endpoint(
+    "/webinars/{}/panelists", Tier.MEDIUM, "webinar:read:list_panelists:admin", "panelists", becomes=PANELISTS_READ
+)
+ABSENTEES = Endpoint(
+    "/past_webinars/{}/absentees", Tier.MEDIUM, "webinar:read:list_absentees:admin", "registrants", True,
+    ABSENTEES_READ,
+)  # fmt: skip
+WEBHOOK_LOGS = Endpoint(
+    "/marketplace/apps/{}/webhook_logs", Tier.MEDIUM, "marketplace_app:read", "webhook_logs", is_paged=True
+)
+EVENT_SUBSCRIPTION = Endpoint(
+    "/marketplace/app/event_subscription", Tier.LIGHT, "marketplace:read:list_event_subscriptions:admin"
+)
+
 ENDPOINTS: tuple[Endpoint, ...] = (
     *MEETING.values(), *PAST_INSTANCES.values(), *REGISTRANTS.values(), *PARTICIPANTS.values(), *REPORT.values(),
-    HISTORY,
+    HISTORY, PANELISTS, ABSENTEES,
 )  # fmt: skip
-"""All of them: the scopes a server-to-server app needs are theirs."""
+"""Those whose answers become rows: the scopes a server-to-server app needs are theirs.
+
+WEBHOOK_LOGS and EVENT_SUBSCRIPTION tell of the webhook itself; Joinlog does without them.
+"""

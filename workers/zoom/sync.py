@@ -5,39 +5,50 @@ What to ask next is read from the tables, so that a run that was killed goes on 
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
-from sqlalchemy.exc import IntegrityError
-
+from schema.own_events import audited_event
 from schema.reserved import EVERY_OCCURRENCE
-from schema.store.api_calls import keep_answer, read_meeting, read_meetings_held, read_standing, read_task
+from schema.store.api_calls import (
+    KnownInstance,
+    KnownMeeting,
+    read_meeting,
+    read_meetings_held,
+    read_panelists,
+    read_standing,
+)
+from schema.store.audit import has_ended_event, read_connections, read_instance
 from schema.store.database import Database
-from schema.store.inbox import ID_ATTEMPTS_MAX, Arrival
-from schema.zoom.envelope import read_envelope
+from schema.store.inbox import keep_own_event
+from workers.core.audit import audit
 from workers.core.registrations import ONCE_FOR_ALL
 from workers.zoom import answers
-from workers.zoom.client import NotThere, Refused, TooOld, ZoomClient
+from workers.zoom.client import ZoomClient
 from workers.zoom.endpoints import (
+    ABSENTEES,
+    ABSENTEES_READ,
     HISTORY,
     HISTORY_READ,
     INSTANCES_READ,
     MEETING,
     MEETING_READ,
+    PANELISTS,
+    PANELISTS_READ,
     PARTICIPANTS,
     PARTICIPANTS_READ,
     PAST_INSTANCES,
     REGISTRANTS,
     REGISTRANTS_READ,
     REPORT,
+    REPORT_READ,
 )
+from workers.zoom.questions import Questions
+from workers.zoom.readings import GROWS_FOR, do_agree
 
 HISTORY_SPAN = timedelta(days=30)  # Zoom tells a month at a time
-GROWS_FOR = timedelta(hours=1)  # a report read sooner after the end may lack people
 STATUSES = ("approved", "pending", "denied")
 KINDS = ("webinar", "meeting")
 
@@ -53,39 +64,97 @@ class Sync:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     counted: Counter[str] = field(default_factory=Counter)
     remains: list[str] = field(default_factory=list)
-    _refused: set[str] = field(default_factory=set)
+    _questions: Questions = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with no question asked."""
+        self._questions = Questions(self.database, self.client.account_id, self.begun_at, self.now, self.remains)
+
+    def history(self, since: date, until: date) -> None:
+        """Every instance the account held from one day to another, inclusive. Raises ZoomError."""
+        for first, last in spans(since, until):
+            self._questions.ask(HISTORY_READ, f"{first}/{last}", lambda f=first, t=last: self._history(f, t))  # type: ignore[misc]
+        self.settle()
 
     def held_between(self, since: date, until: date) -> list[int]:
         """The meetings the account held from one day to another, inclusive. Raises ZoomError."""
-        for first, last in spans(since, until):
-            self._ask(HISTORY_READ, f"{first}/{last}", lambda f=first, t=last: self._history(f, t))  # type: ignore[misc]
-        self.settle()
+        self.history(since, until)
         begin = datetime(since.year, since.month, since.day, tzinfo=UTC)
         end = datetime(until.year, until.month, until.day, tzinfo=UTC) + timedelta(days=1)
         return read_meetings_held(self.database, self.client.account_id, begin, end)
 
     def meeting(self, meeting_id: int) -> None:
         """Everything about one meeting. Raises Refused without a token, DailyLimit, and ZoomError for no answer."""
-        kind = read_meeting(self.database, self.client.account_id, meeting_id).kind
+        kind = self.series(meeting_id)
+        if kind is not None:
+            self._records(kind, meeting_id, self._known(meeting_id).instances)
+            self.counted["meetings"] += 1
+
+    def series(self, meeting_id: int) -> str | None:
+        """Schedule, instances and registrants of one meeting; returns its kind, None where Zoom knows none."""
+        kind = self._known(meeting_id).kind
         for tried in (kind,) if kind else KINDS:
-            asked = self._ask(MEETING_READ, str(meeting_id), lambda k=tried: self._series(k, meeting_id))  # type: ignore[misc]
-            listed = self._ask(INSTANCES_READ, str(meeting_id), lambda k=tried: self._instances(k, meeting_id))  # type: ignore[misc]
+            asked = self._questions.ask(MEETING_READ, str(meeting_id), lambda k=tried: self._series(k, meeting_id))  # type: ignore[misc]
+            listed = self._ask_instances(tried, meeting_id)
             if asked or listed:
                 kind = tried
                 break
         if kind is None:
             self.remains.append(f"meeting {meeting_id}: Zoom knows no webinar and no meeting of this number")
+            return None
+        self.settle()
+        known = self._known(meeting_id)
+        self._ask_registrants(kind, meeting_id, known, known.occurrence_ids)
+        if kind == "webinar":
+            self._questions.ask(PANELISTS_READ, str(meeting_id), lambda: self._panelists(meeting_id))
+        self.settle()
+        return kind
+
+    def after_end(self, meeting_id: int, uuids: Collection[str]) -> None:
+        """What Zoom's record says of these instances, which ended: the occurrence, who was registered, who came."""
+        known = self._known(meeting_id)
+        if known.kind is None:
             return
+        self._ask_instances(known.kind, meeting_id)
         self.settle()
-        known = read_meeting(self.database, self.client.account_id, meeting_id)
+        known = self._known(meeting_id)
+        ended = [instance for instance in known.instances if instance.uuid in uuids]
+        linked = {instance.occurrence_id for instance in ended}
+        self._ask_registrants(str(known.kind), meeting_id, known, [o for o in known.occurrence_ids if o in linked])
+        self._records(str(known.kind), meeting_id, ended)
+
+    def _records(self, kind: str, meeting_id: int, instances: Sequence[KnownInstance]) -> None:
+        """Zoom's report of each of these instances, and what it proves."""
+        for instance in instances:
+            self._ask_report(kind, meeting_id, instance)
+        self.settle()
+        for instance in instances:
+            self._audit(kind, meeting_id, instance.uuid)
+        self.settle()
+
+    def _known(self, meeting_id: int) -> KnownMeeting:
+        return read_meeting(self.database, self.client.account_id, meeting_id)
+
+    def _ask_instances(self, kind: str, meeting_id: int) -> bool:
+        return self._questions.ask(INSTANCES_READ, str(meeting_id), lambda: self._instances(kind, meeting_id))
+
+    def _ask_registrants(self, kind: str, meeting_id: int, known: KnownMeeting, occurrence_ids: Sequence[str]) -> None:
         for_all = known.registration_type == ONCE_FOR_ALL or not known.occurrence_ids
-        for occurrence_id in (None,) if for_all else known.occurrence_ids:
+        for occurrence_id in (None,) if for_all else occurrence_ids:
             subject = f"{meeting_id}/{occurrence_id or EVERY_OCCURRENCE}"
-            self._ask(REGISTRANTS_READ, subject, lambda o=occurrence_id: self._registrants(kind, meeting_id, o))  # type: ignore[misc]
-        for uuid, _, ended_at in known.instances:
-            self._participants(kind, meeting_id, uuid, ended_at)
-        self.settle()
-        self.counted["meetings"] += 1
+            self._questions.ask(
+                REGISTRANTS_READ, subject, lambda o=occurrence_id: self._registrants(kind, meeting_id, o)  # type: ignore[misc]
+            )  # fmt: skip
+
+    def _ask_report(self, kind: str, meeting_id: int, instance: KnownInstance) -> None:
+        uuid, ended_at = instance.uuid, instance.ended_at
+        is_read = self._questions.ask(
+            PARTICIPANTS_READ, uuid, lambda: self._participants(kind, meeting_id, uuid), is_expected=True
+        )
+        if ended_at is None or instance.reported_participants is None:
+            self._questions.ask(REPORT_READ, uuid, lambda: self._report(kind, meeting_id, uuid))
+        if is_read and ended_at is not None and self.now() - ended_at < GROWS_FOR:
+            self.remains.append(f"instance {uuid}: ended within the hour, its report may still grow")
 
     # --- what is asked: each returns the bodies of one complete answer
 
@@ -116,67 +185,50 @@ class Sync:
         self.counted["registrants"] += len(here)
         return answers.registrants_read(kind, meeting_id, occurrence_id, listed, standing - here)
 
-    def _participants(self, kind: str, meeting_id: int, uuid: str, ended_at: datetime | None) -> None:
-        def report() -> list[answers.Json]:
-            told = self.client.read(REPORT[kind], uuid) if ended_at is None else {}
-            answer = self.client.read(PARTICIPANTS[kind], uuid)
-            self.counted["connections"] += len(answer.get("participants") or ())
-            return answers.participants_read(kind, meeting_id, uuid, told, answer)
+    def _panelists(self, meeting_id: int) -> list[answers.Json]:
+        answer = self.client.read(PANELISTS, str(meeting_id))
+        known = read_panelists(self.database, self.client.account_id, meeting_id)
+        return answers.panelists_read(meeting_id, answer, known)
 
-        is_read = self._ask(PARTICIPANTS_READ, uuid, report, is_expected=True)
-        if is_read and ended_at is not None and self.now() - ended_at < GROWS_FOR:
-            self.remains.append(f"instance {uuid}: ended within the hour, its report may still grow")
+    def _report(self, kind: str, meeting_id: int, uuid: str) -> list[answers.Json]:
+        return answers.report_read(kind, meeting_id, uuid, self.client.read(REPORT[kind], uuid))
 
-    # --- asking and keeping
+    def _participants(self, kind: str, meeting_id: int, uuid: str) -> list[answers.Json]:
+        answer = self.client.read(PARTICIPANTS[kind], uuid, include_fields="registrant_id")
+        self.counted["connections"] += len(answer.get("participants") or ())
+        return answers.participants_read(kind, meeting_id, uuid, answer)
 
-    def _ask(
-        self, kind: str, subject: str, ask: Callable[[], list[answers.Json]], *, is_expected: bool = False
-    ) -> bool:
-        """Whether there is an answer, from now or from earlier in this run; what Zoom does not have is none.
+    # --- what the record proves
 
-        Without the token everything ends; without the scope or the plan for one kind of question the others go on.
-        """
-        task = read_task(self.database, self.client.account_id, kind, subject)
-        if task is not None and task[0] is not None and task[0] >= self.begun_at:
-            return True
-        if kind in self._refused:
-            return False
-        asked_at = self.now()
-        try:
-            bodies = ask()
-        except TooOld:
-            return False
-        except NotThere as error:
-            if is_expected:
-                self.remains.append(f"{subject}: {error}")
-            return False
-        except Refused as error:
-            if error.is_about_token:
-                raise
-            if kind not in (MEETING_READ, INSTANCES_READ):
-                self._refused.add(kind)
-            if str(error) not in self.remains:
-                self.remains.append(str(error))
-            return False
-        self._keep(kind, subject, bodies, task, asked_at)
-        return True
+    def _audit(self, kind: str, meeting_id: int, uuid: str) -> None:
+        """Say what webhooks told of an instance against its report, and whether that is final; nothing if said."""
+        account_id, now = self.client.account_id, self.now()
+        task = self._questions.last_answer(PARTICIPANTS_READ, uuid)
+        with self.database.read() as connection:
+            instance = read_instance(connection, account_id, uuid)
+            has_ended = has_ended_event(connection, account_id, uuid)
+        if task is None or instance is None or instance.ended_at is None:
+            return
+        connections = read_connections(self.database, account_id, uuid)
+        found = audit(kind, connections, instance.observed_start is not None, has_ended)
+        is_final = instance.final_at is not None
+        if not is_final and not (found.is_empty and found.stays_webhook_only):
+            is_final = do_agree(instance.ended_at, task.said_ms, task.done_at, task.repeats)
+        if is_final and instance.final_at is None and kind == "webinar":
+            self._questions.ask(ABSENTEES_READ, uuid, lambda: self._absentees(meeting_id, uuid))
+        figures = found._asdict() | {"webhooks_lost": dict(found.webhooks_lost)}
+        said = (
+            instance.stays_both, instance.stays_webhook_only, instance.stays_report_only, instance.webhooks_expected,
+            instance.webhooks_lost,
+        )  # fmt: skip
+        if (*found[:4], sum(found.webhooks_lost.values())) != said or is_final != (instance.final_at is not None):
+            final_at = now if is_final and instance.final_at is None else None
+            keep_own_event(self.database, audited_event(account_id, meeting_id, uuid, figures, final_at, now))
+        self.counted["stays added"] += found.stays_report_only
+        self.counted["final"] += is_final
 
-    def _keep(self, kind: str, subject: str, bodies: list[answers.Json], task: Any, asked_at: datetime) -> None:
-        """Keep an answer; one that says what the last one said is that answer again."""
-        said = answers.said(bodies)
-        said_ms = task[2] if task is not None and task[1] == said else int(asked_at.timestamp() * 1000)
-        envelopes = [read_envelope(answers.event_body(kind, self.client.account_id, told, said_ms)) for told in bodies]
-        for attempt in range(1, ID_ATTEMPTS_MAX + 1):
-            first = time.time_ns() // 1000
-            arrivals = [
-                Arrival(first + place, envelope, asked_at, source="api") for place, envelope in enumerate(envelopes)
-            ]
-            try:
-                keep_answer(self.database, self.client.account_id, kind, subject, said, said_ms, arrivals, self.now())
-                return
-            except IntegrityError:  # another process accepted an event in the same microsecond
-                if attempt == ID_ATTEMPTS_MAX:
-                    raise
+    def _absentees(self, meeting_id: int, uuid: str) -> list[answers.Json]:
+        return answers.absentees_read(meeting_id, uuid, self.client.read(ABSENTEES, uuid))
 
 
 def spans(since: date, until: date) -> Iterator[tuple[date, date]]:

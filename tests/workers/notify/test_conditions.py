@@ -42,6 +42,7 @@ WRONG = {
     "dead_letters": (replace(WELL, dead=1), "1 event could not be applied", ""),
     "link_undecided": (replace(WELL, reviews=2), "2 instances wait", ""),
     "no_delivery": (replace(WELL, last_received_at=minutes_ago(91)), "runs since 2026-11-22 10:00", "10:29 UTC"),
+    "webhooks_lost": (replace(WELL, lossy=2), "2 instances", "1%"),
     "database": (replace(WELL, disk=Disk(2 * GIB, 100 * GIB)), "2,147 MB left", ""),
     "redis_silent": (replace(WELL, redis_fault="TimeoutError"), "TimeoutError", "up to 5 s later"),
     "clock_skew": (replace(WELL, skew_seconds=-31.0), "31 s behind Zoom's", ""),

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import re
 import sys
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from joinlog.database import MeetingNumber, account_of, open_database
-from schema.store.reports import read_occurrence_report, read_people
+from schema.files import as_csv, as_xlsx, plain
+from schema.people import WHO, Minimum, Person, as_hms, as_percent
+from schema.store.meetings import read_meeting
+from schema.store.people import read_people
+from schema.store.reports import read_occurrence_report
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]
 
 OCCURRENCE_HEADINGS = {
     "occurrence_id": "occurrence", "scheduled_start": "scheduled (UTC)", "state": "state", "instances": "instances",
@@ -25,99 +30,168 @@ OCCURRENCE_HEADINGS = {
     "peak_concurrent": "peak", "attended_minutes": "person-hours",
 }  # fmt: skip
 PERSON_HEADINGS = {
-    "name": "name", "email": "email", "standing": "standing", "reason": "why", "person_id": "person",
-    "first_joined_at": "first join (UTC)", "last_left_at": "last leave (UTC)", "attended_seconds": "seconds",
-    "attended_share": "share", "connections": "connections",
+    "name": "name", "email": "email", "standing": "standing", "attended_seconds": "time", "attended_share": "share",
+    "reason": "why", "first_joined_at": "first join (UTC)", "last_left_at": "last leave (UTC)",
+    "registered_since": "registered (UTC)", "connections": "connections", "person_id": "person",
 }  # fmt: skip
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+NARROW = {  # what fits a terminal of 80 columns
+    "occurrence_id": "occurrence", "scheduled_start": "scheduled (UTC)", "state": "state", "registrants": "regist",
+    "attended": "attend", "no_shows": "no\nshow", "walk_ins": "walk\nins", "unidentified": "unid.",
+    "attended_minutes": "hours",
+}  # fmt: skip
+NARROW_PERSON = {
+    "name": "name", "email": "email", "standing": "standing", "attended_seconds": "time", "attended_share": "share",
+}  # fmt: skip
+WEEK = re.compile(r"week\s*(\d{1,4})", re.IGNORECASE)
+FORMS = ("table", "csv", "json", "xlsx")
 
 
 @click.command()
 @click.argument("meeting", type=MeetingNumber())
-@click.option("--occurrence", help="only this one, person by person: who registered and who came")
+@click.option("--occurrence", help="only this one, with its people: its id, 'week 3', or its date, as 2026-11-17")
+@click.option("--who", type=click.Choice(list(WHO)), help="which of its people; all of them if not given")
+@click.option("--min-minutes", type=click.FloatRange(0), help="of who attended only those who were there for so long")
 @click.option("--account", help="where several Zoom accounts have a meeting of this number")
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
-def report(meeting: int, occurrence: str | None, account: str | None, form: str) -> None:
-    """Registrants, attended, no-shows and walk-ins of each occurrence of MEETING.
+@click.option("--format", "form", type=click.Choice(FORMS), default="table", show_default=True)
+def report(
+    meeting: int, occurrence: str | None, who: str | None, min_minutes: float | None, account: str | None, form: str
+) -> None:
+    """Registrants, attended, no-shows and walk-ins of each occurrence of MEETING; with --occurrence its people.
 
-    With --occurrence also the people, one row each; the csv then holds only those.
+    Who had registered for the third week and did not come: joinlog report MEETING --occurrence 'week 3' --who no-shows
     """
+    if occurrence is None and (who is not None or min_minutes is not None):
+        raise click.UsageError("Of which occurrence? Add --occurrence 'week 3', or its date, or its id.")
+    if form == "xlsx" and sys.stdout.isatty():
+        raise click.UsageError("A workbook is no text: add > FILE.xlsx.")
     with open_database() as database:
         account = account_of(database, meeting, account)
         with database.read() as connection:
-            occurrences = read_occurrence_report(connection, account, meeting, occurrence)
-            people = read_people(connection, account, meeting, occurrence) if occurrence else []
-    if occurrence and not occurrences:
-        raise click.ClickException(
-            f"Meeting {meeting} has no occurrence {occurrence}; `joinlog report {meeting}` lists them."
-        )
+            rows = read_occurrence_report(connection, account, meeting)
+            known = read_meeting(connection, account, meeting)
+            if occurrence is not None:
+                rows = [_named(rows, occurrence, meeting, known.timezone if known else None)]
+                people = read_people(connection, account, meeting, rows[0]["occurrence_id"])
+    title = f"{meeting} {(known.topic if known else None) or ''}".strip()
+    if occurrence is None:
+        _show(rows, OCCURRENCE_HEADINGS, NARROW, title, form, {"occurrences": rows})
+        return
+    standings = WHO[who or "all"]
+    minimum = Minimum(min_minutes)
+    wanted = [
+        one._asdict()
+        for one in sorted(people, key=_by_time)
+        if one.standing in standings and minimum.is_enough(one) is not False
+    ]
+    if form == "table":
+        _print_table(rows, OCCURRENCE_HEADINGS, NARROW, title)
+    document = {"occurrences": rows, "people": wanted}
+    _show(wanted, PERSON_HEADINGS, NARROW_PERSON, f"{len(wanted)} {who or 'people'}", form, document)
+
+
+def _by_time(one: Person) -> tuple[Any, ...]:
+    return -one.attended_seconds, (one.name or "").casefold(), one.person_id
+
+
+def _named(rows: Sequence[dict[str, Any]], text: str, meeting: int, timezone: str | None) -> dict[str, Any]:
+    """The occurrence that is meant: by its id, by its place among the dates that were not replaced, by its day."""
+    found = [row for row in rows if row["occurrence_id"] == text.strip()]
+    if not found and (week := WEEK.fullmatch(text.strip())):
+        dates = [row for row in rows if row["status"] != "retired"]
+        found = dates[int(week[1]) - 1 : int(week[1])] if int(week[1]) else []
+    elif not found and (day := _day(text.strip())):
+        zone = _zone(timezone)
+        starts = [(row, row["scheduled_start"] or row["held_from"]) for row in rows if row["status"] != "retired"]
+        found = [row for row, start in starts if start and start.astimezone(zone).date() == day]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = " or ".join(row["occurrence_id"] for row in found)
+        raise click.ClickException(f"Meeting {meeting} has several occurrences on {text}: --occurrence {ids}.")
+    raise click.ClickException(f"Meeting {meeting} has no occurrence {text}; `joinlog report {meeting}` lists them.")
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _zone(timezone: str | None) -> ZoneInfo:
+    """The meeting's zone, in which its people name its days; UTC where it is not known."""
+    try:
+        return ZoneInfo(timezone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def _show(
+    rows: Sequence[Row], headings: dict[str, str], narrow: dict[str, str], title: str, form: str, document: object
+) -> None:
     if form == "json":
-        _print_json({"occurrences": occurrences, **({"people": people} if occurrence else {})})
+        click.echo(json.dumps(document, default=plain, ensure_ascii=False, indent=2))
     elif form == "csv":
-        _print_csv(people if occurrence else occurrences, PERSON_HEADINGS if occurrence else OCCURRENCE_HEADINGS)
+        for chunk in as_csv(list(headings), ([row[name] for name in headings] for row in rows)):
+            sys.stdout.write(chunk.replace("\r\n", "\n"))
+    elif form == "xlsx":
+        for data in as_xlsx(list(headings), ([row[name] for name in headings] for row in rows)):
+            sys.stdout.buffer.write(data)
     else:
-        title = occurrences[0]["topic"] if occurrences else None
-        _print_table([_in_hours(row) for row in occurrences], OCCURRENCE_HEADINGS, f"{meeting} {title or ''}".strip())
-        if occurrence:
-            _print_table(people, PERSON_HEADINGS, "Person by person")
+        _print_table(rows, headings, narrow, title)
 
 
-def _print_json(document: object) -> None:
-    click.echo(json.dumps(document, default=_as_text, ensure_ascii=False, indent=2))
+def _print_table(rows: Sequence[Row], headings: dict[str, str], narrow: dict[str, str], title: str) -> None:
+    """For eyes as wide as a terminal; piped with every column, a tab between two."""
+    if not rows:
+        click.echo(f"{printable(title)}: nothing yet." if headings is OCCURRENCE_HEADINGS else "Nobody.")
+    elif sys.stdout.isatty():
+        Console().print(table_of(rows, narrow, title), markup=False)
+    else:
+        click.echo(printable(title))
+        for line in _lines(rows, headings):
+            click.echo("\t".join(line))
 
 
-def _print_csv(rows: Sequence[Row], columns: dict[str, str]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([safe_cell(_as_text(row[name])) for name in columns] for row in rows)
-
-
-def _print_table(rows: Sequence[Row], columns: dict[str, str], title: str) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    table = Table(title=title, title_justify="left")
+def table_of(rows: Sequence[Row], columns: dict[str, str], title: str) -> Table:
+    """A table without lines; names and addresses give way where the terminal is narrow."""
+    table = Table(title=printable(title), title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name, heading in columns.items():
-        table.add_column(heading, justify="right" if _is_number(rows, name) else "left", overflow="fold")
+        is_number = any(isinstance(row[name], (int, float)) for row in rows)
+        gives_way = name in ("name", "email")
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=not gives_way, overflow="fold")
+    lines = _lines(rows, columns)
+    next(lines)
+    for line in lines:
+        table.add_row(*line)
+    return table
+
+
+def _lines(rows: Sequence[Row], headings: dict[str, str]) -> Iterator[list[str]]:
+    yield list(headings.values())
     for row in rows:
-        table.add_row(*(_cell(row[name]) for name in columns))
-    if rows:
-        console.print(table, markup=False)
-    else:
-        console.print(f"{title}: nothing yet.", markup=False)
+        yield [_cell(name, row[name]) for name in headings]
 
 
-def _in_hours(row: Row) -> Row:
-    """An occurrence with the minutes of all people together as person-hours, as its heading in the table says."""
-    minutes = row["attended_minutes"]
-    return row if minutes is None else {**row, "attended_minutes": f"{minutes / 60:.1f}"}
-
-
-def _is_number(rows: Sequence[Row], name: str) -> bool:
-    return name == "attended_minutes" or any(
-        isinstance(row[name], (int, float)) and not isinstance(row[name], bool) for row in rows
-    )
-
-
-def _cell(value: object) -> str:
+def _cell(name: str, value: object) -> str:
     if value is None:
         return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, float):
+        return FIGURES[name](value)
+    if name in ("state", "standing"):
+        return str(value).replace("_", " ")
     return printable(str(value))
+
+
+FIGURES = {
+    "attended_minutes": lambda minutes: f"{minutes / 60:.1f}",  # of all people together: person-hours
+    "attended_seconds": as_hms,
+    "attended_share": as_percent,
+}
 
 
 def printable(text: str) -> str:
     """Text fit for a terminal. Names are hostile input: a terminal must not obey what they hold."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-
-
-def _as_text(value: object) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    return value
-
-
-def safe_cell(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

@@ -64,16 +64,6 @@ def _order(row: Row) -> str:
     return moment.isoformat() if moment else ""
 
 
-def read_people(connection: Connection, account_id: str, meeting_id: int, occurrence_id: str) -> list[Row]:
-    """View `occurrence_person` of one occurrence, who came first first, and last who did not come."""
-    rows = _ask(
-        connection,
-        "SELECT * FROM occurrence_person WHERE account_id = ? AND meeting_id = ? AND occurrence_id = ?",
-        (account_id, meeting_id, occurrence_id),
-    )
-    return sorted(rows, key=lambda row: (row["first_joined_at"] is None, str(row["first_joined_at"]), row["person_id"]))
-
-
 def read_links(connection: Connection, meeting_id: int | None, account_id: str | None) -> list[Row]:
     """The instances of a meeting with their links; without a meeting those that need review."""
     columns = "account_id, meeting_id, uuid, topic, started_at, ended_at, occurrence_id, link_state, link_evidence"

@@ -9,7 +9,7 @@ from time import perf_counter
 from sqlalchemy import Connection
 
 from schema.states import EventState
-from schema.store import inbox_search, instances, join_log, live, meetings, reports
+from schema.store import inbox_search, instances, join_log, live, meetings, people, reports
 from schema.store.database import Database
 from tests.bench.fill import ACCOUNT, BIG_MEETING, WEEKS, fill_reports, occurrence_of, uuid_of
 from tests.bench.places import DATABASES, Places
@@ -26,7 +26,7 @@ def questions() -> dict[str, Callable[[Connection], object]]:
     big, last = occurrence_of(0), uuid_of(BIG_MEETING, WEEKS - 1)
     return {
         "report: one occurrence, the largest": lambda c: reports.read_occurrence_report(c, ACCOUNT, BIG_MEETING, big),
-        "report: that occurrence, person by person": lambda c: reports.read_people(c, ACCOUNT, BIG_MEETING, big),
+        "report: that occurrence, person by person": lambda c: people.read_people(c, ACCOUNT, BIG_MEETING, big),
         f"report: a series of {WEEKS} occurrences": lambda c: reports.read_occurrence_report(c, ACCOUNT, BIG_MEETING),
         "live: what runs now": lambda c: live.read_running(c, (), 50),
         "live: one meeting that runs": lambda c: live.read_running(c, (BIG_MEETING,), 50),

@@ -58,7 +58,7 @@ def paths_of(site: Site, own_event: int, other_event: int) -> list[str]:
     for story, uuid, event_id in ((OWN, "run-1==", own_event), (OTHER, "run-100==", other_event)):
         part = instance_url(ACCOUNT, uuid).rpartition("/")[2]
         values = {"account": ACCOUNT, "meeting_id": str(story.meeting_id), "part": part, "event_id": str(event_id)}
-        values |= {"form": "json", "filename": "joinlog.css"}
+        values |= {"form": "json", "filename": "joinlog.css", "occurrence": "w1"}
         for rule in site.app.url_map.iter_rules():
             if "GET" in (rule.methods or ()) and rule.endpoint not in ("webhook", "health.readyz"):
                 path = re.sub(r"<(?:[^>]*:)?(\w+)>", partial(_value, values), rule.rule)

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
+from schema.files import without_formula
 from schema.settings import Settings
 from schema.store.commit_marker import CommitMarker
 from schema.store.database import Database
@@ -25,7 +26,7 @@ from tests.signed_requests import Event
 from tests.stories import ACCOUNT, Story, at
 from webhook.pages import exports, tail
 from webhook.pages.curves import POINTS_MAX, curve_of, peak_of, samples
-from webhook.pages.exports import EXPORTS_MAX, without_formula
+from webhook.pages.exports import EXPORTS_MAX
 from webhook.pages.filters import Filters, Occurrence, read_filters, read_search
 from webhook.pages.formatting import instance_url, read_uuid, uuid_part
 from webhook.pages.fragments import Fragments

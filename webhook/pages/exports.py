@@ -1,23 +1,21 @@
 """Every list of the pages as CSV and as JSON: all rows that fit the filters, streamed, however many.
 
 Rows are made while they are sent, when the request is over: who may see what is decided before, and handed to them as
-values. A spreadsheet takes cells that begin with `=`, `+`, `-` or `@` for formulas: such texts get an apostrophe.
+values.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
-from itertools import chain, islice
-from typing import Any
+from datetime import datetime
+from itertools import chain
+from typing import cast
 
 from flask import Blueprint, Response, abort, request
 
+from schema.files import BYTE_ORDER_MARK, Rows, as_csv, as_json, as_xlsx
 from schema.store.instances import read_stay_rows
 from schema.store.meetings import (
     AttendanceRow,
@@ -41,10 +39,12 @@ from webhook.parts import parts
 from webhook.tokens import Role
 
 EXPORTS_MAX = 4  # at the same moment: each holds one of webhook.wsgi.STREAMS_MAX threads
-ROWS_AT_ONCE = 500
-FORMATS = ("csv", "json")
+CONTENT_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "json": "application/json",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 MEETINGS_AT_ONCE = 500
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 LINE_COLUMNS = (
     "event_ts", "kind", "account_id", "meeting_id", "topic", "uuid", "occurrence_id", "scheduled_start", "name",
     "email", "detail",
@@ -59,7 +59,6 @@ CHARACTERS_SHOWN = 2  # of what is private, to whoever is no operator: enough to
 
 blueprint = Blueprint("exports", __name__)
 _running = threading.BoundedSemaphore(EXPORTS_MAX)
-Rows = Iterable[Sequence[Any]]
 
 
 @blueprint.route("/lines.<any(csv, json):form>", methods=["GET", "POST"])
@@ -113,7 +112,7 @@ def attendance(account: str, meeting_id: int, form: str) -> Response:
     with parts().database.read() as connection:
         rows = read_attendance(connection, read_account(account), meeting_id, request.args.get("occurrence"))
     role = granted().role
-    shown = (row._replace(email=email_for(role, row.email), person_id=_person(role, row.person_id)) for row in rows)
+    shown = (row._replace(email=email_for(role, row.email), person_id=person_for(role, row.person_id)) for row in rows)
     return export(f"attendance-{meeting_id}", form, AttendanceRow._fields, shown)
 
 
@@ -134,7 +133,7 @@ def people(account: str, part: str, form: str) -> Response:
     with parts().database.read() as connection:
         rows = read_stay_rows(connection, instance.account_id, instance.uuid)
     role = granted().role
-    shown = (row._replace(email=email_for(role, row.email), person_id=_person(role, row.person_id)) for row in rows)
+    shown = (row._replace(email=email_for(role, row.email), person_id=person_for(role, row.person_id)) for row in rows)
     return export("people", form, STAY_COLUMNS, (tuple(getattr(row, c) for c in STAY_COLUMNS) for row in shown))
 
 
@@ -146,64 +145,34 @@ def events(form: str) -> Response:
     return export("inbox", form, EVENT_COLUMNS, (tuple(getattr(e, c) for c in EVENT_COLUMNS) for e in found))
 
 
-def export(name: str, form: str, columns: Sequence[str], rows: Rows) -> Response:
-    """Stream rows; the first of them are read before this returns. Answers 503 when EXPORTS_MAX are running."""
-    if form not in FORMATS:
+def export(name: str, form: str, columns: Sequence[str], rows: Rows, *, for_excel: bool = False) -> Response:
+    """Stream rows; the first of them are read before this returns. Answers 503 when EXPORTS_MAX are running.
+
+    `for_excel`: a CSV begins with the mark by which Excel knows that it is UTF-8.
+    """
+    if form not in CONTENT_TYPES:
         abort(404)
     if not _running.acquire(blocking=False):
         abort(503, "Other exports are running. Try again in a moment.")
-    chunks = as_csv(columns, rows) if form == "csv" else as_json(columns, rows)
+    chunks = _written(form, columns, rows, BYTE_ORDER_MARK if for_excel else "")
     with ExitStack() as place:
         place.callback(_running.release)
         first = next(chunks)  # what fails here can still be answered with an error page
         leave = place.pop_all().close
-    kind = "text/csv; charset=utf-8" if form == "csv" else "application/json"
-    response = Response(chain([first], chunks), content_type=kind)
+    body = cast("Iterator[bytes]", chain([first], chunks))  # of texts for CSV and JSON: Flask takes both
+    response = Response(body, content_type=CONTENT_TYPES[form])
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
     response.call_on_close(leave)
     return response
 
 
-def as_csv(columns: Sequence[str], rows: Rows) -> Iterator[str]:
-    """CSV by RFC 4180, without formulas."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(columns)
-    source = iter(rows)
-    while True:
-        chunk = list(islice(source, ROWS_AT_ONCE))
-        writer.writerows([[without_formula(plain(value)) for value in row] for row in chunk])
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-        if len(chunk) < ROWS_AT_ONCE:
-            return
+def _written(form: str, columns: Sequence[str], rows: Rows, mark: str) -> Iterator[str] | Iterator[bytes]:
+    if form == "xlsx":
+        return as_xlsx(columns, rows)
+    return as_csv(columns, rows, mark) if form == "csv" else as_json(columns, rows)
 
 
-def as_json(columns: Sequence[str], rows: Rows) -> Iterator[str]:
-    """JSON: an array of objects, one per line."""
-    source = iter(rows)
-    mark = "[\n"
-    while chunk := list(islice(source, ROWS_AT_ONCE)):
-        texts = [
-            json.dumps(dict(zip(columns, (plain(v) for v in row), strict=True)), ensure_ascii=False) for row in chunk
-        ]
-        yield mark + ",\n".join(texts)
-        mark = ",\n"
-    yield "\n]\n" if mark != "[\n" else "[]\n"
-
-
-def plain(value: Any) -> Any:
-    """A value as files hold it: moments in ISO 8601 UTC."""
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
-
-
-def without_formula(value: Any) -> Any:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
-
-
-def _person(role: Role, person_id: str | None) -> str | None:
+def person_for(role: Role, person_id: str | None) -> str | None:
     """A person's identifier; where it is an address, a key or a telephone number, as this role may see it."""
     kind, separator, rest = (person_id or "").partition(":")
     if separator and kind == "email":

@@ -17,6 +17,7 @@ from flask import Flask, Response, abort, g, request
 from markupsafe import Markup, escape
 
 from schema.log_kinds import LOG_KINDS
+from schema.people import as_hms, as_percent
 from schema.store.join_log import Line
 from webhook.pages.filters import Filters
 from webhook.pages.fragments import Fragment
@@ -34,6 +35,15 @@ STATE_MEANINGS = {
     "ambiguous": "several dates were due",
     "unscheduled": "no date was due",
     "rehearsal": "Zoom says it was a practice session",
+}
+OCCURRENCE_MEANINGS = {
+    "running": "it runs now",
+    "held": "it ran",
+    "undecided": "something ran that may have been it, and nobody has decided yet",
+    "deleted": "Zoom says it was deleted",
+    "retired": "an edit of the series replaced it",
+    "planned": "its planned end is yet to come",
+    "not_held": "its planned end is over, and nothing ran that may have been it",
 }
 EVENT_MEANINGS = {
     "pending": "kept, and not in the tables yet: the worker takes it",
@@ -106,6 +116,22 @@ def read_uuid(part: str) -> str:
 def meeting_url(account_id: str, meeting_id: int | None) -> str:
     """The page of a meeting."""
     return "/meetings" if meeting_id is None else f"/meeting/{account_part(account_id)}/{meeting_id}"
+
+
+def occurrence_part(occurrence_id: str) -> str:
+    """An occurrence in a path: its id, or coded where that is an instance's uuid."""
+    is_plain = occurrence_id.isascii() and occurrence_id.isalnum()
+    return occurrence_id if is_plain else f"~{uuid_part(occurrence_id)}"
+
+
+def read_occurrence(part: str) -> str:
+    """An occurrence from a path; 404 when it is none."""
+    return read_uuid(part[1:]) if part.startswith("~") else part
+
+
+def occurrence_url(account_id: str, meeting_id: int | None, occurrence_id: str) -> str:
+    """The page of an occurrence."""
+    return f"{meeting_url(account_id, meeting_id)}/occurrence/{occurrence_part(occurrence_id)}"
 
 
 def instance_url(account_id: str, uuid: str) -> str:
@@ -219,8 +245,10 @@ def prepare_templates(app: Flask, tokens: Tokens) -> None:
         return f"/static/{name}?v={_version(Path(app.static_folder or '') / name)}"
 
     known: dict[str, Any] = {
-        "meeting_url": meeting_url, "instance_url": instance_url, "person_token": person, "asset": asset,
+        "meeting_url": meeting_url, "instance_url": instance_url, "occurrence_url": occurrence_url,
+        "person_token": person, "asset": asset,
         "LOG_KINDS": LOG_KINDS, "STATE_MEANINGS": STATE_MEANINGS, "EVENT_MEANINGS": EVENT_MEANINGS,
+        "OCCURRENCE_MEANINGS": OCCURRENCE_MEANINGS,
         "EVENT_TYPES": sorted({*PROJECTIONS, *IGNORED}),
         "without": without, "with_before": with_before,
         "with_value": with_value, "filter_label": filter_label, "with_dates": with_dates,
@@ -228,6 +256,12 @@ def prepare_templates(app: Flask, tokens: Tokens) -> None:
     }  # fmt: skip
     app.jinja_env.globals.update(known)
     app.jinja_env.filters.update(
-        moment=moment, email=shown_email, pretty_json=pretty_json, uuid_part=uuid_part, from_part=read_uuid
+        moment=moment,
+        email=shown_email,
+        pretty_json=pretty_json,
+        uuid_part=uuid_part,
+        from_part=read_uuid,
+        hms=as_hms,
+        percent=as_percent,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -94,6 +94,7 @@ def _render(row: MeetingRow, account_id: str, meeting_id: int) -> str:
         meeting=row,
         grid=grid_of(occurrences, instances),
         link_states={one.link_state for one in instances},
+        occurrence_states={one.state for one in occurrences},
         occurrences=occurrences,
         reviews=[Undecided(one, read_evidence(one)) for one in reversed(instances) if one.uuid in undecided],
         starts={one.occurrence_id: one.scheduled_start for one in occurrences},

@@ -72,15 +72,15 @@ def answer(request: Request, _number: int) -> Response | None:
         return Response(200, told)
     if path == f"/past_webinars/{MEETING}/instances":
         held = [
-            {"uuid": uuid, "start_time": zoom(start)} | ({} if week is None else {"occurrence_id": IDS[week]})
-            for uuid, (week, start, _) in INSTANCES.items()
+            {"uuid": uuid, "start_time": zoom(start)} | ({} if which is None else {"occurrence_id": IDS[which]})
+            for uuid, (which, start, _) in INSTANCES.items()
         ]
         return Response(200, {"webinars": held})
     if path == f"/webinars/{MEETING}/registrants":
         return Response(200, {"registrants": registrants if request.query["status"] == "approved" else []})
     if path == f"/webinars/{MEETING}/panelists":
         return Response(200, {"panelists": []})
-    for uuid, (_, start, end) in INSTANCES.items():
+    for uuid, (_week, start, end) in INSTANCES.items():
         if path == f"/report/webinars/{uuid}/participants":
             return Response(200, participants(uuid))
         if path == f"/report/webinars/{uuid}":

@@ -47,8 +47,9 @@ bench-smoke: $(READY) ## a quick slice that asserts no times, so that the benchm
 bench-links: $(READY) ## linking scored against the simulated truth, beside the rules in use elsewhere
 	$(BIN)/python -m tests.bench.links
 
-law: $(READY)         ## the merge law and the state machine with forty times as many orders; an hour
-	TEST_EFFORT=40 $(BIN)/pytest -n 2 --timeout 3600 tests/core/test_merge_law.py tests/workers/test_state_machine.py
+law: $(READY)         ## the merge law, the state machine and the four roads with forty times as many orders; an hour
+	TEST_EFFORT=40 $(BIN)/pytest -n 2 --timeout 3600 tests/core/test_merge_law.py tests/workers/test_state_machine.py \
+		tests/workers/zoom/test_four_roads.py
 
 screenshots: $(READY) ## docs/screenshots/*.png, every page in light, dark and phone size
 	$(BIN)/python -m tests.screenshots

@@ -58,7 +58,7 @@ def configure_logs(settings: Settings, process: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.INFO), force=True)
-    for chatty in ("rq.worker", "rq.queue", "alembic", "granian.access", "httpx"):
+    for chatty in ("rq.worker", "rq.queue", "alembic", "granian.access", "httpx2"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
 
 

@@ -10,7 +10,7 @@ from http.client import HTTPResponse
 from io import BytesIO
 from typing import Any, Literal, Protocol
 
-import httpx
+import httpx2
 from flask import Flask
 from prometheus_client import REGISTRY
 
@@ -156,7 +156,7 @@ class ServedDoor:
         """What the process tells Prometheus."""
         token = TOKENS.sign_link(new_pass(Role.OPERATOR, timedelta(hours=1), datetime.now(UTC)))
         headers = {"Authorization": f"Bearer {token}"}
-        answer = httpx.get(f"http://127.0.0.1:{self.port}/metrics", headers=headers, timeout=5, trust_env=False)
+        answer = httpx2.get(f"http://127.0.0.1:{self.port}/metrics", headers=headers, timeout=5, trust_env=False)
         assert answer.status_code == 200
         return answer.text
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from tests.conftest import free_port
 from tests.signed_requests import SECRET, encode, signed_headers
@@ -79,15 +79,15 @@ class Running:
 
     def _is_well(self, path: str) -> bool:
         try:
-            return httpx.get(f"{self.url}{path}", timeout=2, trust_env=False).status_code == 200
-        except httpx.HTTPError:
+            return httpx2.get(f"{self.url}{path}", timeout=2, trust_env=False).status_code == 200
+        except httpx2.HTTPError:
             return False
 
     def post(self, event: Any, secret: str = SECRET) -> int:
         """Deliver an event, signed; returns the status."""
         body = encode(event)
         headers = signed_headers(body, secret=secret)
-        return httpx.post(f"{self.url}/webhook", content=body, headers=headers, timeout=5, trust_env=False).status_code
+        return httpx2.post(f"{self.url}/webhook", content=body, headers=headers, timeout=5, trust_env=False).status_code
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end; returns its exit code."""

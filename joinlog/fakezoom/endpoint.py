@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 
 from joinlog.fakezoom.delivery import expected_token, serialise, sign, validation_event
 
@@ -65,28 +65,28 @@ def require_loopback(url: str) -> None:
         raise EndpointError("remote", text)
 
 
-def open_client(connections: int) -> httpx.Client:
+def open_client(connections: int) -> httpx2.Client:
     """A client that keeps up to `connections` alive and ignores proxies."""
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    return httpx.Client(timeout=ANSWER_SECONDS_MAX, limits=limits, trust_env=False)
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+    return httpx2.Client(timeout=ANSWER_SECONDS_MAX, limits=limits, trust_env=False)
 
 
-def post(client: httpx.Client, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+def post(client: httpx2.Client, url: str, body: bytes, headers: dict[str, str]) -> Answer:
     """Deliver once; never raises for anything the network or the endpoint does."""
     began = time.perf_counter()
     sent = {"content-type": "application/json; charset=utf-8", "user-agent": USER_AGENT, **headers}
     try:
         answer = client.post(url, content=body, headers=sent)
-    except httpx.TimeoutException:
+    except httpx2.TimeoutException:
         return Answer(None, time.perf_counter() - began, "no answer within 3 s")
-    except httpx.ConnectError:
+    except httpx2.ConnectError:
         return Answer(None, time.perf_counter() - began, "connection refused")
-    except httpx.HTTPError as failure:
+    except httpx2.HTTPError as failure:
         return Answer(None, time.perf_counter() - began, type(failure).__name__)
     return Answer(answer.status_code, time.perf_counter() - began)
 
 
-def validate(client: httpx.Client, url: str, secret: str) -> Answer:
+def validate(client: httpx2.Client, url: str, secret: str) -> Answer:
     """Send a signed `endpoint.url_validation` and check its answer; `EndpointError` says what is wrong."""
     token = secrets.token_urlsafe(16)
     now = time.time()
@@ -95,10 +95,10 @@ def validate(client: httpx.Client, url: str, secret: str) -> Answer:
     began = time.perf_counter()
     try:
         answer = client.post(url, content=body, headers=headers)
-    except httpx.TimeoutException as failure:
+    except httpx2.TimeoutException as failure:
         text = f"{url} did not answer within {ANSWER_SECONDS_MAX:g} s. Look at the log of the web process."
         raise EndpointError("slow", text) from failure
-    except httpx.HTTPError as failure:
+    except httpx2.HTTPError as failure:
         text = (
             f"nobody answers at {url}. Start Joinlog there first (`make run` or `joinlog up`), or give another --url."
         )

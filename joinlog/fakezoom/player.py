@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import httpx
+import httpx2
 
 from joinlog.fakezoom.delivery import Attempt, sign
 from joinlog.fakezoom.endpoint import Answer, EndpointError, open_client, post, require_loopback, validate
@@ -139,7 +139,7 @@ class Player:
             self.changed.notify_all()
         return None
 
-    def work(self, client: httpx.Client) -> None:
+    def work(self, client: httpx2.Client) -> None:
         """Send what is due until the play is over."""
         while (due := self.take()) is not None:
             if due.attempt is None:
@@ -147,7 +147,7 @@ class Player:
             else:
                 self.deliver(client, due, due.attempt)
 
-    def deliver(self, client: httpx.Client, due: Due, attempt: Attempt) -> None:
+    def deliver(self, client: httpx2.Client, due: Due, attempt: Attempt) -> None:
         """One attempt: signed, timed, and put back for later if Zoom would try again."""
         body = attempt.body(due.retry)
         timestamp = int(time.time()) if not due.timestamp or attempt.retry_is_signed_anew else due.timestamp
@@ -194,7 +194,7 @@ class Player:
         if not self.arrived[attempt.emission]:
             self.stats.lost[attempt.emission] = why
 
-    def validate_again(self, client: httpx.Client, due: Due) -> None:
+    def validate_again(self, client: httpx2.Client, due: Due) -> None:
         """The validation of every 72 hours: counted, and the play goes on whatever the answer."""
         try:
             validate(client, self.url, self.secret_at(self.latest))

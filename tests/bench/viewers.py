@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 
 from tests.bench.drain import prepare
 from tests.bench.load import Load, Measured, finish, start
@@ -58,7 +58,7 @@ class Viewers:
 
     async def _all(self) -> None:
         headers = {"Authorization": f"Bearer {self._link()}"}
-        async with httpx.AsyncClient(
+        async with httpx2.AsyncClient(
             base_url=f"http://127.0.0.1:{self._port}", headers=headers, trust_env=False, timeout=10
         ) as client:
             await asyncio.gather(*(self._one(client, number) for number in range(self._count)))
@@ -67,7 +67,7 @@ class Viewers:
         granted = new_pass(Role.VIEWER, timedelta(hours=1), datetime.now(UTC))
         return Tokens([SIGNING_KEY.encode()]).sign_link(granted)
 
-    async def _one(self, client: httpx.AsyncClient, number: int) -> None:
+    async def _one(self, client: httpx2.AsyncClient, number: int) -> None:
         await asyncio.sleep(number / self._count * POLL_SECONDS)
         page = await client.get("/")
         page.raise_for_status()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from joinlog.fakezoom import demo_world
 from schema.migrate import migrate
@@ -35,7 +35,7 @@ class Stage:
         self.database = Database(database_url)
         migrate(self.database)
         self.tokens = Tokens([SIGNING_KEY.encode()])
-        self.client = httpx.Client(base_url=self.url, timeout=10)
+        self.client = httpx2.Client(base_url=self.url, timeout=10)
         environment = {
             **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")},
             "ZOOM_WEBHOOK_SECRET_TOKEN": SECRET,
@@ -63,7 +63,7 @@ class Stage:
     def _is_ready(self) -> bool:
         try:
             return self.client.get("/readyz").status_code == 200
-        except httpx.TransportError:
+        except httpx2.TransportError:
             return False
 
     def post(self, *events: Event | bytes) -> None:

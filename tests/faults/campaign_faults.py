@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-import httpx
+import httpx2
 import psycopg
 
 from schema.signals import dies_with
@@ -56,14 +56,14 @@ class Kept:
 
     def is_ready(self) -> bool:
         """Whether the web process says so."""
-        with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=5).status_code == 200
+        with contextlib.suppress(httpx2.HTTPError):
+            return httpx2.get(f"{self.url}/readyz", trust_env=False, timeout=5).status_code == 200
         return False
 
     def is_listening(self) -> bool:
         """Whether the web process answers at all."""
-        with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{self.url}/healthz", trust_env=False, timeout=1).status_code == 200
+        with contextlib.suppress(httpx2.HTTPError):
+            return httpx2.get(f"{self.url}/healthz", trust_env=False, timeout=1).status_code == 200
         return False
 
     def pids(self) -> dict[int, str]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from random import Random
 
-import httpx
+import httpx2
 
 from tests.signed_requests import encode, signed_headers
 from tests.stories import WEEK_MINUTES, Json, Story
@@ -97,7 +97,7 @@ class Load:
             return next(self._source)
 
     def _send(self) -> None:
-        with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS_MAX) as client:
+        with httpx2.Client(trust_env=False, timeout=ANSWER_SECONDS_MAX) as client:
             while not self._is_giving_up.is_set():
                 event = self._next()
                 if event is None:
@@ -117,12 +117,12 @@ class Load:
                     self._again.put(event)
                     time.sleep(AGAIN_SECONDS)
 
-    def _deliver(self, client: httpx.Client, event: Json) -> bool:
+    def _deliver(self, client: httpx2.Client, event: Json) -> bool:
         body = encode(event)
         headers = signed_headers(body, timestamp=int(time.time()) + self.drift_seconds)
         try:
             status = str(client.post(self._url, content=body, headers=headers).status_code)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             status = type(error).__name__
         with self._guard:
             self.statuses[status] += 1

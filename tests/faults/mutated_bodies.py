@@ -26,7 +26,7 @@ from queue import Empty, SimpleQueue
 from random import Random
 from typing import Any
 
-import httpx
+import httpx2
 import structlog
 
 from schema.migrate import migrate
@@ -229,7 +229,7 @@ def _post(url: str, bodies: Sequence[bytes]) -> tuple[Counter[str], float]:
     guard = threading.Lock()
 
     def send() -> None:
-        with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS_MAX) as client:
+        with httpx2.Client(trust_env=False, timeout=ANSWER_SECONDS_MAX) as client:
             while True:
                 try:
                     body = waiting.get_nowait()
@@ -238,7 +238,7 @@ def _post(url: str, bodies: Sequence[bytes]) -> tuple[Counter[str], float]:
                 begun = time.monotonic()
                 try:
                     status = str(client.post(f"{url}/webhook", content=body, headers=signed_headers(body)).status_code)
-                except httpx.HTTPError as error:
+                except httpx2.HTTPError as error:
                     status = type(error).__name__
                 with guard:
                     answers[status] += 1

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from schema.settings import Settings
@@ -63,8 +63,8 @@ class Installation:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", trust_env=False).status_code == 200
-        except httpx.HTTPError:
+            return httpx2.get(f"{self.url}/readyz", trust_env=False).status_code == 200
+        except httpx2.HTTPError:
             return False
 
     def kill(self, *names: str) -> None:
@@ -113,7 +113,7 @@ class Stream:
             thread.start()
 
     def _send(self) -> None:
-        with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS_MAX) as client:
+        with httpx2.Client(trust_env=False, timeout=ANSWER_SECONDS_MAX) as client:
             while not self._halted.is_set() and self.acknowledged < self._size:
                 try:
                     event = self._left.get(timeout=PAUSE_SECONDS)
@@ -123,11 +123,11 @@ class Stream:
                     self._left.put(event)
                     self._halted.wait(PAUSE_SECONDS)
 
-    def _deliver(self, client: httpx.Client, event: Json) -> bool:
+    def _deliver(self, client: httpx2.Client, event: Json) -> bool:
         body = encode(event)
         try:
             is_taken = client.post(self._url, content=body, headers=signed_headers(body)).status_code == 204
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             is_taken = False
         with self._guard:
             self.acknowledged += is_taken
@@ -265,7 +265,7 @@ def test_the_real_server_answers_chunked_oversized_and_broken_bodies(folder: Pat
     url = f"{installation.url}/webhook"
     try:
         installation.start("web")
-        with httpx.Client(trust_env=False, timeout=10) as client:
+        with httpx2.Client(trust_env=False, timeout=10) as client:
             pieces = (body[place : place + 100] for place in range(0, len(body), 100))
             assert client.post(url, content=pieces, headers=signed_headers(body)).status_code == 204
             assert client.post(url, content=body, headers=signed_headers(body, secret="wrong")).status_code == 503

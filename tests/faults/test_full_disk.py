@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from schema.migrate import migrate
@@ -86,7 +86,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def post(client: httpx.Client, url: str, event: Json) -> int:
+def post(client: httpx2.Client, url: str, event: Json) -> int:
     body = encode(event)
     return client.post(f"{url}/webhook", content=body, headers=signed_headers(body)).status_code
 
@@ -102,7 +102,7 @@ def test_a_disk_full_of_database_and_logs_is_503_and_recovers_by_itself(
     events = crowd(400)
     left = deque(events)
 
-    def deliver(client: httpx.Client, count: int) -> set[int]:
+    def deliver(client: httpx2.Client, count: int) -> set[int]:
         """Post so many times, like Zoom again what was not taken."""
         statuses = set()
         for event in list(left)[:count]:
@@ -113,7 +113,7 @@ def test_a_disk_full_of_database_and_logs_is_503_and_recovers_by_itself(
 
     try:
         installation.start("web", "worker")
-        with httpx.Client(trust_env=False, timeout=2 * ANSWER_SECONDS_MAX) as client:
+        with httpx2.Client(trust_env=False, timeout=2 * ANSWER_SECONDS_MAX) as client:
             assert deliver(client, 50) == {204}
             disk.fill()
             wait_until(lambda: 503 in deliver(client, 1), "the disk to be full")

@@ -53,7 +53,7 @@ def participants(uuid: str) -> Rows:
     }  # fmt: skip
 
 
-def answer(request: Request, _: int) -> Response | None:
+def answer(request: Request, _number: int) -> Response | None:
     """What Zoom answers about the webinar."""
     path = unquote(unquote(request.path)).removeprefix("/v2")
     registrants = [

@@ -8,7 +8,7 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from joinlog.fakezoom import MIXES, NO_FAULTS, ApiOptions, ApiServer, Response, Try, World, generate, plan
@@ -21,12 +21,12 @@ WORLD = generate(7, 4, MIXES["calm"], start=START, audience=(6, 12))
 
 
 @contextmanager
-def served(world: World = WORLD, **options: Any) -> Iterator[tuple[ApiServer, httpx.Client]]:
-    with ApiServer(world, 1, ApiOptions(facts=MILD, **options)) as zoom, httpx.Client(trust_env=False) as http:
+def served(world: World = WORLD, **options: Any) -> Iterator[tuple[ApiServer, httpx2.Client]]:
+    with ApiServer(world, 1, ApiOptions(facts=MILD, **options)) as zoom, httpx2.Client(trust_env=False) as http:
         yield zoom, http
 
 
-def authorize(zoom: ApiServer, http: httpx.Client) -> None:
+def authorize(zoom: ApiServer, http: httpx2.Client) -> None:
     asked = {"grant_type": "account_credentials", "account_id": zoom.api.accounts[0]}
     pair = (zoom.api.options.client_id, zoom.api.options.client_secret)
     body = http.post(zoom.oauth_url, data=asked, auth=pair).json()
@@ -84,7 +84,7 @@ def test_a_connection_can_break_without_an_answer() -> None:
     with served() as (zoom, http):
         authorize(zoom, http)
         zoom.api.intercept = lambda request, number: Response(0, {}) if number == 2 else None
-        with pytest.raises(httpx.RemoteProtocolError):
+        with pytest.raises(httpx2.RemoteProtocolError):
             http.get(f"{zoom.api_url}/users")
         assert http.get(f"{zoom.api_url}/users").status_code == 200
 
@@ -111,5 +111,5 @@ def test_it_is_for_this_machine_only_and_gone_afterwards() -> None:
     with served() as (zoom, http):
         assert zoom.url.startswith("http://127.0.0.1:")
         assert http.get(f"{zoom.api_url}/users").status_code == 401
-    with httpx.Client(trust_env=False) as http, pytest.raises(httpx.ConnectError):
+    with httpx2.Client(trust_env=False) as http, pytest.raises(httpx2.ConnectError):
         http.get(f"{zoom.api_url}/users")

@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from click.testing import CliRunner
 
@@ -454,7 +454,7 @@ def test_simulate_serves_the_api_by_itself_until_interrupted() -> None:
         assert account != other
         asked = {"grant_type": "account_credentials", "account_id": other}
         pair = (said["ZOOM_CLIENT_ID"], said["ZOOM_CLIENT_SECRET"])
-        with httpx.Client(trust_env=False) as http:
+        with httpx2.Client(trust_env=False) as http:
             token = http.post(said["ZOOM_OAUTH_URL"], data=asked, auth=pair).json()["access_token"]
             answer = http.get(said["ZOOM_API_URL"] + "/users", headers={"authorization": f"Bearer {token}"})
         assert len(answer.json()["users"]) == 1
@@ -490,7 +490,7 @@ def test_simulate_plays_and_answers_about_the_same_world(tmp_path: Path) -> None
             pair = (said["ZOOM_CLIENT_ID"], said["ZOOM_CLIENT_SECRET"])
             created = next(b for t in seen.tries.values() for _, b in t if b'"webinar.created"' in b)
             number = json.loads(created)["payload"]["object"]["id"]
-            with httpx.Client(trust_env=False) as http:
+            with httpx2.Client(trust_env=False) as http:
                 token = http.post(said["ZOOM_OAUTH_URL"], data=asked, auth=pair).json()["access_token"]
                 url = f"{said['ZOOM_API_URL']}/past_webinars/{number}/instances"
                 told = http.get(url, headers={"authorization": f"Bearer {token}"}).json()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.conftest import SIGNING_KEY, free_port
@@ -64,8 +64,8 @@ def _close_readers() -> Iterator[None]:
 
 def is_ready(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=3, trust_env=False).status_code == 200
-    except httpx.HTTPError:
+        return httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=3, trust_env=False).status_code == 200
+    except httpx2.HTTPError:
         return False
 
 
@@ -110,7 +110,7 @@ def deliver(port: int) -> int:
     """Post an event; returns the status."""
     body = encode(read_payload_file("webinar.started"))
     url = f"http://127.0.0.1:{port}/webhook"
-    return httpx.post(url, content=body, headers=signed_headers(body), trust_env=False).status_code
+    return httpx2.post(url, content=body, headers=signed_headers(body), trust_env=False).status_code
 
 
 @pytest.mark.parametrize("output", [full_disk, reader_gone, closed])

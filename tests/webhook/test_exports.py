@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from schema.files import ROWS_AT_ONCE
@@ -72,12 +72,12 @@ def link(role: Role) -> str:
     return f"Bearer {token}"
 
 
-def get(web: Running, role: Role, path: str) -> httpx.Response:
-    """Download a file. Raises httpx.RemoteProtocolError when it breaks off."""
-    return httpx.get(web.url + path, headers={"Authorization": link(role)}, timeout=30, trust_env=False)
+def get(web: Running, role: Role, path: str) -> httpx2.Response:
+    """Download a file. Raises httpx2.RemoteProtocolError when it breaks off."""
+    return httpx2.get(web.url + path, headers={"Authorization": link(role)}, timeout=30, trust_env=False)
 
 
-def rows_of(path: str, answer: httpx.Response) -> list[dict[str, Any]]:
+def rows_of(path: str, answer: httpx2.Response) -> list[dict[str, Any]]:
     """The rows of a downloaded file."""
     if path.endswith(".json"):
         found: list[dict[str, Any]] = json.loads(answer.text)
@@ -92,7 +92,7 @@ def test_viewers_and_operators_at_once_get_whole_files_and_no_viewer_an_address(
     paths = (f"{ATTENDANCE}.csv", f"{ATTENDANCE}.json", f"{STAYS}.csv", f"{ATTENDANCE}.csv", f"{STAYS}.json")
     with serving(tmp_path, database_url, redis_url) as web:
 
-        def download(role: Role) -> list[tuple[Role, str, httpx.Response]]:
+        def download(role: Role) -> list[tuple[Role, str, httpx2.Response]]:
             return [(role, path, get(web, role, path)) for _ in range(ROUNDS) for path in paths]
 
         with ThreadPoolExecutor(EXPORTS_MAX) as readers:
@@ -120,11 +120,11 @@ def test_an_export_that_fails_half_way_breaks_the_connection(
             oldest = "(SELECT seq FROM join_log ORDER BY seq LIMIT 1)"
             connection.exec_driver_sql(f"UPDATE join_log SET event_ts = 'no moment' WHERE seq = {oldest}")
         for _ in range(2 * EXPORTS_MAX):  # and each frees its place
-            with httpx.stream(
+            with httpx2.stream(
                 "GET", f"{web.url}/lines.{form}", headers={"Authorization": link(Role.VIEWER)}, trust_env=False
             ) as answer:
                 assert answer.status_code == 200
-                with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+                with pytest.raises(httpx2.RemoteProtocolError, match="incomplete"):
                     answer.read()
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from joinlog.doctor import examine
@@ -69,7 +69,7 @@ def test_probes_are_answered_while_every_page_waits(
         wait_until(web.is_ready, "the web process")
 
         def look() -> int:
-            status = httpx.get(
+            status = httpx2.get(
                 f"{web.url}/meetings", headers={"Authorization": f"Bearer {link}"}, timeout=50, trust_env=False
             ).status_code
             answered.release()
@@ -81,6 +81,6 @@ def test_probes_are_answered_while_every_page_waits(
         pages = [threads.submit(look) for _ in range(PAGES_AT_ONCE)]
         assert answered.acquire(timeout=50)  # the first has waited its time, and the thread is with the next one
         for path, status in (("healthz", 200), ("readyz", 503)):
-            assert httpx.get(f"{web.url}/{path}", timeout=50, trust_env=False).status_code == status
+            assert httpx2.get(f"{web.url}/{path}", timeout=50, trust_env=False).status_code == status
             assert not all(page.done() for page in pages)
         assert {page.result() for page in pages} == {503}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from schema.settings import ConfigurationError, Settings
@@ -81,7 +81,7 @@ def listens(port: int) -> bool:
 
 
 @pytest.fixture(params=[start_nginx, start_caddy], ids=["nginx", "caddy"])
-def proxied(request: pytest.FixtureRequest, tmp_path: Path, sqlite_url: str, redis_url: str) -> Iterator[httpx.Client]:
+def proxied(request: pytest.FixtureRequest, tmp_path: Path, sqlite_url: str, redis_url: str) -> Iterator[httpx2.Client]:
     """A browser before a proxy before Joinlog."""
     program = str(request.param.__name__).removeprefix("start_")
     for needed in (program, "openssl"):
@@ -104,7 +104,7 @@ def proxied(request: pytest.FixtureRequest, tmp_path: Path, sqlite_url: str, red
             wait_until(lambda: listens(port) or proxy.poll() is not None, program)
             assert proxy.poll() is None, (tmp_path / "proxy.log").read_text()
             trust = ssl.create_default_context(cafile=str(tmp_path / "joinlog.pem"))
-            with httpx.Client(base_url=f"https://localhost:{port}", verify=trust, trust_env=False) as client:
+            with httpx2.Client(base_url=f"https://localhost:{port}", verify=trust, trust_env=False) as client:
                 yield client
         finally:
             proxy.send_signal(signal.SIGTERM)
@@ -113,7 +113,7 @@ def proxied(request: pytest.FixtureRequest, tmp_path: Path, sqlite_url: str, red
 
 @pytest.mark.faults
 @pytest.mark.xdist_group("processes")
-def test_pages_and_deliveries_pass_a_real_proxy(proxied: httpx.Client) -> None:
+def test_pages_and_deliveries_pass_a_real_proxy(proxied: httpx2.Client) -> None:
     own = str(proxied.base_url).rstrip("/")
     token = TOKENS.sign_link(new_pass(Role.OPERATOR, timedelta(hours=1), datetime.now(UTC)))
     spoofed = {"Origin": EVIL, "X-Forwarded-Host": "evil.example", "X-Forwarded-For": "6.6.6.6"}

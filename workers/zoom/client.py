@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
-import httpx
+import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from schema.settings import ZoomCredentials
@@ -96,7 +96,7 @@ class ZoomClient:
     api_url: str
     oauth_url: str
     pace: Pace
-    http: httpx.Client
+    http: httpx2.Client
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     _token: _Token | None = None
@@ -179,7 +179,7 @@ class ZoomClient:
             answer = self._get(endpoint, target, query)
         return _judge(endpoint, answer, is_next, self.clock)
 
-    def _get(self, endpoint: Endpoint, target: str, query: Mapping[str, str]) -> httpx.Response:
+    def _get(self, endpoint: Endpoint, target: str, query: Mapping[str, str]) -> httpx2.Response:
         token = self._granted()
         self.sleep(self.pace.wait_seconds(self.account_id, endpoint.tier))
         if self.calls is not None:
@@ -210,10 +210,10 @@ class ZoomClient:
         self._token = _Token(told["access_token"], until, frozenset(str(told.get("scope") or "").split()))
         return self._token
 
-    def _send(self, method: str, url: str, **more: Any) -> httpx.Response:
+    def _send(self, method: str, url: str, **more: Any) -> httpx2.Response:
         try:
             return self.http.request(method, url, **more)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise _TryAgain(f"no answer ({type(error).__name__})") from error
 
 
@@ -221,9 +221,9 @@ def _expired(endpoint: Endpoint) -> ZoomError:
     return ZoomError(f"{endpoint.path}: the tokens of its pages expired {LIST_BEGINNINGS_MAX} times")
 
 
-def open_http() -> httpx.Client:
+def open_http() -> httpx2.Client:
     """Connections for a `ZoomClient`, to be closed by whoever opened them."""
-    return httpx.Client(timeout=CALL_SECONDS_MAX, follow_redirects=False)
+    return httpx2.Client(timeout=CALL_SECONDS_MAX, follow_redirects=False)
 
 
 def _path_for(endpoint: Endpoint, target: str) -> str:
@@ -233,7 +233,7 @@ def _path_for(endpoint: Endpoint, target: str) -> str:
     return endpoint.path.replace("{}", quote(encoded, safe="") if is_odd else encoded)
 
 
-def _judge(endpoint: Endpoint, answer: httpx.Response, is_next: bool, clock: Callable[[], float]) -> dict[str, Any]:
+def _judge(endpoint: Endpoint, answer: httpx2.Response, is_next: bool, clock: Callable[[], float]) -> dict[str, Any]:
     status, told = answer.status_code, _document(answer)
     code, message = _code(answer), str(told.get("message") or "")[:200]
     if status == 200:
@@ -257,7 +257,7 @@ def _judge(endpoint: Endpoint, answer: httpx.Response, is_next: bool, clock: Cal
     raise Refused(f"{endpoint.path}: HTTP {status} {message}".rstrip())
 
 
-def _limited(answer: httpx.Response, now: float) -> Exception:
+def _limited(answer: httpx2.Response, now: float) -> Exception:
     """What a 429 asks for: `Retry-After` may be an ISO 8601 time, seconds, or missing."""
     told = answer.headers.get("retry-after", "")
     is_daily = "daily" in answer.headers.get("x-ratelimit-type", "").lower()
@@ -289,7 +289,7 @@ def _moment(text: str) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _document(answer: httpx.Response) -> dict[str, Any]:
+def _document(answer: httpx2.Response) -> dict[str, Any]:
     try:
         told = answer.json()
     except ValueError:
@@ -299,7 +299,7 @@ def _document(answer: httpx.Response) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _code(answer: httpx.Response) -> int | None:
+def _code(answer: httpx2.Response) -> int | None:
     try:
         told = answer.json()
     except ValueError:

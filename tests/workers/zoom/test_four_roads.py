@@ -1,11 +1,10 @@
 """Four roads, one table: webhooks, the API, both, and webhooks of which a fifth was lost for good, beside the API.
 
-`FOUR_ROADS_SEEDS=40 pytest tests/workers/zoom/test_four_roads.py` walks them on many worlds.
+`make law` walks them on forty worlds.
 """
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from collections.abc import Mapping
@@ -15,10 +14,11 @@ import pytest
 from joinlog.fakezoom import ApiOptions, ApiServer, World
 from joinlog.fakezoom.truth import StandingTruth
 from schema.store.database import Database
+from tests.effort import EFFORT
 from tests.inbox_to_tables import drain, keep_events, select
 from tests.workers.zoom.test_sync import OPEN, stated_are_linked, sync, world_of
 
-SEEDS = range(1, 1 + int(os.environ.get("FOUR_ROADS_SEEDS", "1")))
+SEEDS = range(1, 1 + EFFORT)
 ROADS: Mapping[str, tuple[float, bool]] = {  # the share of webhooks that arrive, and whether the API is asked
     "webhooks alone": (1.0, False),
     "the API alone": (0.0, True),

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from joinlog.fakezoom import MIXES, ApiOptions, ApiServer, Request, Response, Wo
 from schema.settings import ZoomCredentials
 from schema.store.api_calls import begin_run, end_run
 from schema.store.database import Database
-from tests.inbox_to_tables import drain, keep_events, read_table, select
+from tests.inbox_to_tables import drain, is_postgres, keep_events, read_table, select
 from workers.drain import Drain
 from workers.zoom.client import ZoomClient, open_http
 from workers.zoom.sync import Sync
@@ -100,10 +101,15 @@ def test_webhooks_and_the_api_together_double_nothing(database: Database, seed: 
         stated_are_linked(database, zoom)
 
 
-def test_no_credential_of_an_answer_is_kept(database: Database) -> None:
+def test_no_credential_of_an_answer_is_kept_or_logged(database: Database, capfd: pytest.CaptureFixture[str]) -> None:
     world = world_of("usual", 3)
     with ApiServer(world, 3, ApiOptions(limits=False, facts=OPEN)) as zoom:
         sync(database, zoom)
+    if database.url.database and not is_postgres(database):
+        files = b"".join(path.read_bytes() for path in Path(database.url.database).parent.glob("*.db*"))
+        assert [word for word in CREDENTIAL_WORDS if word.encode() in files] == []
+    said = "".join(capfd.readouterr())
+    assert [word for word in CREDENTIAL_WORDS if word in said] == []
     bodies = "\n".join(row["body"] for row in select(database, "SELECT body FROM inbox_event"))
     assert "zoom.participants_read" in bodies
     assert [word for word in CREDENTIAL_WORDS if word in bodies] == []

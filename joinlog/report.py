@@ -83,7 +83,7 @@ def report(
         for one in sorted(people, key=_by_time)
         if one.standing in standings and minimum.is_enough(one) is not False
     ]
-    if form == "table":
+    if form == "table" and who is None:
         _print_table(rows, OCCURRENCE_HEADINGS, NARROW, title)
     document = {"occurrences": rows, "people": wanted}
     _show(wanted, PERSON_HEADINGS, NARROW_PERSON, f"{len(wanted)} {who or 'people'}", form, document)

@@ -30,15 +30,6 @@ def read_people(connection: Connection, account_id: str, meeting_id: int, occurr
     return [_person(Person(*row)) for row in run(connection, query, (account_id, meeting_id, occurrence_id))]
 
 
-def read_people_of_all(connection: Connection, account_id: str, meeting_id: int) -> list[tuple[str, Person]]:
-    """View `occurrence_person` of every occurrence of a meeting, each row behind its occurrence_id."""
-    query = (
-        f"SELECT occurrence_id, {', '.join(Person._fields)} FROM occurrence_person "
-        "WHERE account_id = ? AND meeting_id = ?"
-    )
-    return [(row[0], _person(Person(*row[1:]))) for row in run(connection, query, (account_id, meeting_id))]
-
-
 def read_stays_of(
     connection: Connection, account_id: str, uuids: Sequence[str], people: Sequence[str]
 ) -> list[PersonStay]:

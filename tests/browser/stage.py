@@ -123,7 +123,7 @@ class Stage:
 
 def page_paths(stage: Stage) -> Iterable[tuple[str, str]]:
     """Name and path of every kind of page."""
-    from webhook.pages.formatting import account_part, instance_url, meeting_url
+    from webhook.pages.formatting import account_part, instance_url, meeting_url, occurrence_url
 
     account, meeting_id, uuid = stage.rows(
         "SELECT account_id, meeting_id, uuid FROM participant GROUP BY account_id, meeting_id, uuid "
@@ -133,6 +133,11 @@ def page_paths(stage: Stage) -> Iterable[tuple[str, str]]:
     yield "live", "/"
     yield "meetings", "/meetings"
     yield "meeting", meeting_url(account, meeting_id)
+    (occurrence,) = stage.rows(
+        f"SELECT occurrence_id FROM occurrence WHERE meeting_id = {meeting_id} AND instances > 0 ORDER BY 1 LIMIT 1"
+    )[0]
+    yield "occurrence", f"{occurrence_url(account, meeting_id, occurrence)}?who=all&min_minutes=20"
+    yield "series", f"{meeting_url(account, meeting_id)}/series"
     yield "instance", instance_url(account, uuid)
     yield "inbox", "/inbox"
     yield "event", f"/inbox/{account_part(account)}/{event_id}"

@@ -65,6 +65,33 @@ def test_operator_decides_with_one_click_and_a_reason(told: Stage, eye: Eye) -> 
     expect(page.locator("#part .answer .chip")).to_have_text("unscheduled")
 
 
+def test_from_live_to_who_did_not_come_to_a_week_are_two_clicks(told: Stage, eye: Eye) -> None:
+    meeting_id, occurrence, no_shows = told.rows(
+        "SELECT meeting_id, occurrence_id, no_shows FROM occurrence_report WHERE state = 'held' AND no_shows > 10 "
+        "ORDER BY scheduled_start LIMIT 1"
+    )[0]
+    page = eye.enter().go("/")
+    card = page.locator(".run").filter(has=page.locator(f"a[href$='/{meeting_id}']"))
+    card.get_by_role("link", name="all its dates").click()
+    page.locator(f"a[href$='/occurrence/{occurrence}?who=no-shows']").click()
+    page.wait_for_url("**/occurrence/**")
+    expect(page.locator(".tabs [aria-current]")).to_have_text(f"No-shows {no_shows}")
+    assert page.locator(".people tbody tr").count() == min(no_shows, 100)
+
+
+def test_a_search_of_people_leaves_the_address_as_it_is(told: Stage, eye: Eye) -> None:
+    (path,) = [path for name, path in page_paths(told) if name == "occurrence"]
+    page = eye.enter().go(path)
+    before = page.locator(".people tbody tr").count()
+    name = page.locator(".people tbody th bdi").first.inner_text()
+    page.get_by_label("Search names and addresses").fill(name)
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_label("Search names and addresses")).to_have_value(name)
+    assert 1 <= page.locator(".people tbody tr").count() < before
+    assert "min_minutes=20" in page.url
+    assert name.split()[0] not in page.url
+
+
 def test_words_being_typed_survive_the_refresh(told: Stage, eye: Eye) -> None:
     eye.page.clock.install()
     page = eye.enter().go(meeting_url(ACCOUNT, STORY.meeting_id))
@@ -215,6 +242,8 @@ NAMES = (
     "demo",
     "meetings",
     "meeting",
+    "series",
+    "occurrence",
     "instance",
     "inbox",
     "event",
@@ -235,7 +264,7 @@ def test_axe_finds_nothing_and_nothing_sticks_out(looks: Page, told: Stage, name
         "missing": "/no-such-page",
     }
     looks.goto(f"{told.url}{(dict(page_paths(told)) | more)[name]}")
-    if name == "instance":
+    if name in ("instance", "occurrence"):
         looks.wait_for_selector("#curve canvas")
     looks.evaluate(AXE)
     for width in WIDTHS:

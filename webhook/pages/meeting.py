@@ -20,6 +20,7 @@ from schema.store.meetings import (
     when,
 )
 from webhook.access import granted, require_meeting
+from webhook.pages.charts import chart_of
 from webhook.pages.formatting import fragment_answer, read_account
 from webhook.pages.page_links import DURATIONS
 from webhook.pages.parameters import read_moment
@@ -96,6 +97,7 @@ def _render(row: MeetingRow, account_id: str, meeting_id: int) -> str:
         link_states={one.link_state for one in instances},
         occurrence_states={one.state for one in occurrences},
         occurrences=occurrences,
+        chart=chart_of(occurrences),
         reviews=[Undecided(one, read_evidence(one)) for one in reversed(instances) if one.uuid in undecided],
         starts={one.occurrence_id: one.scheduled_start for one in occurrences},
         largest=max([one.registrants + (one.walk_ins or 0) + (one.unidentified or 0) for one in occurrences] + [1]),

@@ -52,8 +52,8 @@ def test_json_holds_every_column_with_its_type(database: Database, run: Callable
     assert held == {
         "account_id": ACCOUNT, "meeting_id": w.meeting_id, "occurrence_id": "1001", "topic": "Weekly",
         "scheduled_start": "2026-03-02T09:00:00Z", "duration_minutes": 60, "status": "available", "state": "held",
-        "instances": 1,
-        "is_final": False, "link_state": "inferred", "held_from": "2026-03-02T09:00:00Z", "held_until": "2026-03-02T09:12:00Z",
+        "instances": 1, "is_final": False,
+        "link_state": "inferred", "held_from": "2026-03-02T09:00:00Z", "held_until": "2026-03-02T09:12:00Z",
         "registrants": 2, "attended": 1, "no_shows": 1, "walk_ins": 0, "unidentified": 1, "staff": 0,
         "participants": 2, "peak_concurrent": 2, "attended_minutes": 19.5,
     }  # fmt: skip

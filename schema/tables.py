@@ -204,7 +204,7 @@ class Registrant(SQLModel, table=True):
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     details: str | None = _column("what else they told: org, job_title, phone and so on, JSON text")
     __table_args__ = (
-        Index("registrant_email", "account_id", "meeting_id", "email"),
+        partial_index("registrant_email", "account_id", "meeting_id", "email", where="email IS NOT NULL"),
         Index("registrant_updated", "updated_at"),
     )
 
@@ -223,7 +223,7 @@ class Registration(SQLModel, table=True):
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     __table_args__ = (
         # account_id last: where there are no statistics yet, this must not look as good as the key for one registrant
-        Index("registration_occurrence", "meeting_id", "occurrence_id", "account_id"),
+        Index("registration_occurrence", "meeting_id", "occurrence_id", "account_id", "registrant_id"),
         Index("registration_updated", "updated_at"),
     )
 
@@ -313,7 +313,9 @@ class Participant(SQLModel, table=True):
     staff_as: str | None = _column("co-host, panelist or staff domain, where that makes them staff")
     __table_args__ = (
         Index("participant_person", "account_id", "meeting_id", "person_id", "left_at"),
-        Index("participant_registrant", "account_id", "meeting_id", "registrant_id"),
+        partial_index(
+            "participant_registrant", "account_id", "meeting_id", "registrant_id", where="registrant_id IS NOT NULL"
+        ),
         Index("participant_updated", "updated_at"),
     )
 

@@ -235,9 +235,9 @@ VIEWS: Mapping[str, View] = {
                    {{any_open}} AS is_present
             FROM {_INSTANCES}
             LEFT JOIN meeting m ON m.account_id = o.account_id AND m.meeting_id = o.meeting_id
-            LEFT JOIN registrant g
-              ON g.account_id = o.account_id AND g.meeting_id = o.meeting_id
-             AND p.person_id LIKE 'registrant:%' AND g.registrant_id = {_PERSONS_REGISTRANT}
+            {{look_up}} registrant g
+              {{look_up_by}} g.account_id = o.account_id AND g.meeting_id = o.meeting_id
+              AND p.person_id LIKE 'registrant:%' AND g.registrant_id = {_PERSONS_REGISTRANT} {{looked_up}}
             GROUP BY o.account_id, o.meeting_id, o.occurrence_id, p.person_id
             UNION ALL
             SELECT o.account_id, o.meeting_id, o.occurrence_id, 'registrant:' || r.registrant_id,
@@ -248,19 +248,20 @@ VIEWS: Mapping[str, View] = {
                    NULL, NULL, CAST(0 AS double precision), 0, FALSE
             FROM occurrence o
             {{then_join}} registration r ON {_BOTH}
-            LEFT JOIN registrant g
-              ON g.account_id = o.account_id AND g.meeting_id = o.meeting_id AND g.registrant_id = r.registrant_id
+            {{look_up}} registrant g
+              {{look_up_by}} g.account_id = o.account_id AND g.meeting_id = o.meeting_id
+              AND g.registrant_id = r.registrant_id {{looked_up}}
             WHERE {_STANDS}
               AND NOT (r.occurrence_id = '*' AND EXISTS (
                   SELECT 1 FROM registration own WHERE own.account_id = r.account_id
                   AND own.meeting_id = r.meeting_id AND own.registrant_id = r.registrant_id
-                  AND own.occurrence_id = o.occurrence_id))
+                  AND own.occurrence_id = o.occurrence_id {{separately}}))
               AND NOT EXISTS (
                   SELECT 1 FROM participant s
                   {{then_join}} instance j ON j.account_id = s.account_id AND j.uuid = s.uuid
                   WHERE s.account_id = o.account_id AND s.meeting_id = o.meeting_id
                   AND s.person_id = 'registrant:' || r.registrant_id
-                  AND j.meeting_id = o.meeting_id AND j.occurrence_id = o.occurrence_id)
+                  AND j.meeting_id = o.meeting_id AND j.occurrence_id = o.occurrence_id {{separately}})
         ) AS people
         """,
     ),

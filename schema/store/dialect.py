@@ -255,6 +255,10 @@ class Sqlite(Dialect):
     claim_lock = update_lock = ""
     view_words: ClassVar[Mapping[str, str]] = {
         "then_join": "CROSS JOIN",
+        "look_up": "LEFT JOIN",
+        "look_up_by": "ON",
+        "looked_up": "",
+        "separately": "",
         "now": "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
         "for_ever": "'9999-12-31T00:00:00.000000Z'",
         "planned_end": (
@@ -414,6 +418,11 @@ class Postgres(Dialect):
     update_lock = "FOR UPDATE"
     view_words: ClassVar[Mapping[str, str]] = {
         "then_join": "JOIN",
+        # Without statistics Postgres takes a meeting for one row, and reads all of it once for each row of another one.
+        "look_up": "LEFT JOIN LATERAL (SELECT * FROM",
+        "look_up_by": "WHERE",
+        "looked_up": "OFFSET 0) AS g ON TRUE",
+        "separately": "OFFSET 0",
         "now": "now()",
         "for_ever": "timestamptz '9999-12-31 00:00:00Z'",
         "planned_end": "o.scheduled_start + COALESCE(o.duration_minutes, 60) * interval '1 minute'",

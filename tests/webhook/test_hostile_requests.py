@@ -55,7 +55,7 @@ SHARES = 4  # of the hostile values, so that several test processes take part
 
 USUAL = {
     "account": ACCOUNT, "meeting_id": str(STORY.meeting_id), "part": uuid_part(UUID), "form": "csv",
-    "filename": "joinlog.css",
+    "filename": "joinlog.css", "occurrence": "w1",
 }  # fmt: skip
 
 

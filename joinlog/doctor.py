@@ -27,7 +27,7 @@ from schema.revision import applied_revision, newest_revision
 from schema.settings import KEY_FILE, ConfigurationError, Settings, read_settings, without_password
 from schema.store.alerts import read_alerts
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
-from schema.store.health import InboxHealth, read_inbox_health, read_validations, server_version
+from schema.store.health import InboxHealth, last_validation, read_inbox_health, read_validations, server_version
 from schema.store.sqlite_file import LONG_READER_REMEDY, WAL_BYTES_WARN
 from workers.notify.conditions import BY_NAME, CONDITIONS, judge
 from workers.notify.observation import observe
@@ -150,8 +150,7 @@ def _look_at_database(settings: Settings, now: datetime) -> Iterator[Finding]:
             )  # fmt: skip
         yield from look_at_inbox(inbox, now)
         if settings.zoom_secrets:
-            known = settings.secret_fingerprints
-            yield look_at_validation(max((at for name, at in validations if name in known), default=None), now)
+            yield look_at_validation(last_validation(validations, settings.secret_fingerprints), now)
         yield from look_at_conditions(observe(settings, database, None), alerts.values(), now)
     except ConfigurationError as error:
         yield Finding("database", FAIL, error.says, error.mend)

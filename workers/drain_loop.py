@@ -9,46 +9,23 @@ from __future__ import annotations
 import threading
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from workers.drain import Drain
+from workers.looking import LookingThread
 
 LOOK_SECONDS_MAX = 5.0  # between two looks into the inbox, whatever Redis does
 
 log = structlog.get_logger()
 
 
-class DrainLoop:
+class DrainLoop(LookingThread):
     """Runs a drain in a thread of its own until it is stopped."""
 
     def __init__(
         self, drain: Drain, stopping: threading.Event, *, look_seconds: float = LOOK_SECONDS_MAX, name: str = "drain"
     ) -> None:
-        self._drain = drain
-        self._stopping = stopping
-        self._look_seconds = look_seconds
-        self._rung = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        super().__init__(name, drain.drain_all, _note_failure, look_seconds=look_seconds, stopping=stopping)
 
-    def start(self) -> None:
-        """Begin with a look: a ring may have been lost with Redis."""
-        self._thread.start()
 
-    def ring(self) -> None:
-        """Have the inbox looked into; a look that has begun may have missed what was just committed, so one follows."""
-        self._rung.set()
-
-    def stop(self) -> None:
-        """End after the batch in progress."""
-        self._stopping.set()
-        self._rung.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._rung.clear()
-            try:
-                self._drain.drain_all()
-            except (SQLAlchemyError, OSError) as error:
-                log.error("drain_given_up", error=type(error).__name__)
-            self._rung.wait(self._look_seconds)
+def _note_failure(error: str) -> None:
+    log.error("drain_given_up", error=error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -70,6 +71,11 @@ def count_only_before_host(connection: Connection) -> int:
     )
     (count,) = _one(connection, query)
     return int(count)
+
+
+def last_validation(validations: Iterable[tuple[str, datetime]], secrets: Collection[str]) -> datetime | None:
+    """When Zoom last validated the endpoint with one of these secrets, which are named by fingerprint."""
+    return max((at for name, at in validations if name in secrets), default=None)
 
 
 def server_version(connection: Connection) -> str:

@@ -295,6 +295,22 @@ def read_custom_keys(value: Any) -> str | None:
     return text if kept else None
 
 
+def read_registrant(registrant: RegistrantPart) -> tuple[str, dict[str, Any]]:
+    """Read who a registrant is, by id or else by address, and what they told. Raises PayloadError without either."""
+    email = read_email(registrant.email)
+    registrant_id = read_identifier(registrant.id) or (f"email:{email}" if email else None)
+    if registrant_id is None:
+        raise PayloadError("registrant has neither id nor email")
+    questions = [{"title": q.title, "value": q.value} for q in registrant.custom_questions or ()]
+    return registrant_id, {
+        "email": email,
+        "first_name": read_text(registrant.first_name),
+        "last_name": read_text(registrant.last_name),
+        "custom_questions": json.dumps(questions, ensure_ascii=False) if questions else None,
+        "details": read_details(registrant),
+    }
+
+
 def read_details(registrant: RegistrantPart) -> str | None:
     """Read DETAILS that were told as JSON text, each under Zoom's name."""
     told = {name: detail for name in DETAILS if (detail := _read_detail(getattr(registrant, name)))}

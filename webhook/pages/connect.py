@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from flask import Blueprint, render_template, request
 
-from schema.store.health import read_validations
+from schema.store.health import last_validation, read_validations
 from schema.store.inbox_search import read_last_received, read_types_received
 from schema.store.observations import UNKNOWN_SECRET
 from webhook.access import all_meetings_only
@@ -68,7 +68,7 @@ def connect() -> str:
         seen = read_types_received(connection, EVENTS_LOOKED_AT)
     own_url = parts().guard.own_url()
     known = {
-        "validated_at": max((at for name, at in validations if name in secrets), default=None),
+        "validated_at": last_validation(validations, secrets),
         "is_of_another_secret": any(name not in secrets for name, _ in validations),
         "refused": judge(observe(settings, parts().database, None), datetime.now(UTC)).get(UNKNOWN_SECRET),
         "refused_condition": BY_NAME[UNKNOWN_SECRET],

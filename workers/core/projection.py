@@ -25,13 +25,13 @@ from schema.zoom.payloads import (
     ScheduledOccurrence,
     from_milliseconds,
     read_custom_keys,
-    read_details,
     read_email,
     read_hosts,
     read_identifier,
     read_leave_reason,
     read_minutes,
     read_moment,
+    read_registrant,
     read_small_number,
     read_text,
     read_whole_number,
@@ -429,18 +429,10 @@ def _registration(event: Event, status: str, kind: LogKind) -> Facts:
     registrant = told.registrant
     if registrant is None:
         raise PayloadError("payload.object has no registrant")
-    email = read_email(registrant.email)
-    registrant_id = read_identifier(registrant.id) or (f"email:{email}" if email else None)
-    if registrant_id is None:
-        raise PayloadError("registrant has neither id nor email")
+    registrant_id, told_of_them = read_registrant(registrant)
     occurrence_ids = sorted({str(occurrence.occurrence_id) for occurrence in told.occurrences or ()})
-    questions = [{"title": q.title, "value": q.value} for q in registrant.custom_questions or ()]
     values = {
-        "email": email,
-        "first_name": read_text(registrant.first_name),
-        "last_name": read_text(registrant.last_name),
-        "custom_questions": json.dumps(questions, ensure_ascii=False) if questions else None,
-        "details": read_details(registrant),
+        **told_of_them,
         "registered_at": event.at if kind is LogKind.REGISTERED else None,
         "history": (StatusEntry(event.at_ms, status, tuple(occurrence_ids) or (EVERY_OCCURRENCE,)),),
     }
@@ -448,7 +440,7 @@ def _registration(event: Event, status: str, kind: LogKind) -> Facts:
     yield Fact("registrant", (event.account_id, event.meeting_id, registrant_id), values, event.at_ms)
     yield from _mentions(event)
     name = " ".join(part for part in (registrant.first_name, registrant.last_name) if part)
-    yield _line(event, kind, registrant_id=registrant_id, name=name or None, email=email,
+    yield _line(event, kind, registrant_id=registrant_id, name=name or None, email=told_of_them["email"],
                 occurrence_id=occurrence_ids[0] if len(occurrence_ids) == 1 else None)  # fmt: skip
 
 

@@ -14,12 +14,11 @@ from schema.rows import ReportedStay, StatusEntry
 from schema.zoom.payloads import (
     ObjectPart,
     ParticipantPart,
-    PayloadError,
     RegistrantPart,
-    read_details,
     read_email,
     read_identifier,
     read_moment,
+    read_registrant,
     read_small_number,
     read_text,
     read_whole_number,
@@ -179,10 +178,7 @@ def _panelist(event: Event, identifier: str, role: Any) -> Fact:
 
 
 def _registrant(event: Event, registrant: RegistrantPart, occurrence_ids: tuple[str, ...]) -> Facts:
-    email = read_email(registrant.email)
-    registrant_id = read_identifier(registrant.id) or (f"email:{email}" if email else None)
-    if registrant_id is None:
-        raise PayloadError("registrant has neither id nor email")
+    registrant_id, told_of_them = read_registrant(registrant)
     signed_up_at = read_moment(registrant.create_time) or event.at
     signed_up_ms = to_milliseconds(signed_up_at)
     status = registrant.status or "approved"
@@ -191,13 +187,8 @@ def _registrant(event: Event, registrant: RegistrantPart, occurrence_ids: tuple[
         history.append(StatusEntry(signed_up_ms + APPROVAL_SKEW_MS, "approved", occurrence_ids))
     elif status == "denied":
         history.append(StatusEntry(event.at_ms, "denied", occurrence_ids))
-    questions = [{"title": q.title, "value": q.value} for q in registrant.custom_questions or ()]
     values = {
-        "email": email,
-        "first_name": read_text(registrant.first_name),
-        "last_name": read_text(registrant.last_name),
-        "custom_questions": json.dumps(questions, ensure_ascii=False) if questions else None,
-        "details": read_details(registrant),
+        **told_of_them,
         "registered_at": signed_up_at,
         "history": tuple(sorted(history)),
     }

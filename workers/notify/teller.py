@@ -6,16 +6,15 @@ again: told twice is the one thing that can go wrong, and only then.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from schema.alerts import Alert
 from schema.store.alerts import change_alerts_of, read_alerts
 from schema.store.database import Database
+from workers.looking import LookingThread
 from workers.notify.telling import Message, Occasion, due, message, not_sent, sending, sent
 
 LOOK_SECONDS = 30.0  # Redis may be what somebody has to be told of
@@ -24,7 +23,7 @@ STOP_SECONDS_MAX = 5.0  # for a message that is being sent when the worker is as
 log = structlog.get_logger()
 
 
-class Teller:
+class Teller(LookingThread):
     """Sends what is due. `send` returns why nobody could be reached, None when somebody was."""
 
     def __init__(
@@ -35,28 +34,11 @@ class Teller:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        super().__init__("teller", self.tell, _note_failure, look_seconds=LOOK_SECONDS, stop_seconds=STOP_SECONDS_MAX)
         self._database = database
         self._send = send
         self._health_url = health_url
         self._now = now
-        self._stopping = threading.Event()
-        self._rung = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="teller", daemon=True)
-
-    def start(self) -> None:
-        """Begin with a look."""
-        self._thread.start()
-
-    def ring(self) -> None:
-        """Have a look now."""
-        self._rung.set()
-
-    def stop(self) -> None:
-        """Send no more."""
-        self._stopping.set()
-        self._rung.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_SECONDS_MAX)
 
     def tell(self) -> int:
         """Send what is due; returns how many messages somebody received."""
@@ -95,11 +77,6 @@ class Teller:
             log.info("alert_sent", condition=name, occasion=str(occasion))
         return error is None
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._rung.clear()
-            try:
-                self.tell()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("alerts_not_read", error=type(error).__name__)
-            self._rung.wait(LOOK_SECONDS)
+
+def _note_failure(error: str) -> None:
+    log.warning("alerts_not_read", error=error)

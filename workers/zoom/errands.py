@@ -9,13 +9,11 @@ It runs beside the drain, in a thread and with connections of its own.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from schema.settings import Settings
 from schema.store.audit import read_losses
@@ -35,6 +33,7 @@ from schema.store.errands import (
     when_planned,
 )
 from schema.store.observations import read_refused_at
+from workers.looking import LookingThread
 from workers.zoom.client import DailyLimit, Refused, ZoomClient, ZoomError, open_http
 from workers.zoom.delivery_log import recover
 from workers.zoom.pace import SharedPace
@@ -66,7 +65,7 @@ class Kind(StrEnum):
     DELIVERY_LOG = "delivery_log"  # what Zoom could not deliver, by the id of the app
 
 
-class Errands:
+class Errands(LookingThread):
     """Asks about the accounts whose credentials are given. `settle` brings answers to the tables."""
 
     def __init__(
@@ -77,37 +76,24 @@ class Errands:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        super().__init__("errands", self.look, _note_failure, look_seconds=LOOK_SECONDS, stop_seconds=STOP_SECONDS_MAX)
         self._database = database
         self._clients: Mapping[str, ZoomClient] = {client.account_id: client for client in clients}
         self._settle = settle
         self._now = now
         self._looked_at: datetime | None = None
         self._refused_at: datetime | None = None
-        self._stopping = threading.Event()
-        self._rung = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="errands", daemon=True)
 
     def start(self) -> None:
         """Begin with a look; nothing where there is no account to ask about."""
         if self._clients:
-            self._thread.start()
-
-    def ring(self) -> None:
-        """Have a look now."""
-        self._rung.set()
-
-    def stop(self) -> None:
-        """Take no further errand, and wait for the call under way."""
-        self._stopping.set()
-        self._rung.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_SECONDS_MAX)
+            super().start()
 
     def look(self) -> int:
         """Plan, and run what is due; returns how many errands were run."""
         self.plan()
         ran = 0
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             now = self._now()
             errand = take_due(self._database, list(self._clients), now, now + LEASE)
             if errand is None:
@@ -212,14 +198,9 @@ class Errands:
         with self._database.read() as connection:
             return ended_of_meeting(connection, errand.account_id, int(errand.subject), self._now() - LOOK_BACK)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._rung.clear()
-            try:
-                self.look()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("errands_not_read", error=type(error).__name__)
-            self._rung.wait(LOOK_SECONDS)
+
+def _note_failure(error: str) -> None:
+    log.warning("errands_not_read", error=error)
 
 
 def pause(tries: int) -> timedelta:

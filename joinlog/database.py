@@ -23,23 +23,23 @@ DEMO_DATABASE_URL = f"sqlite:///{DEMO_FILE}"
 @contextmanager
 def open_database(*, durable: bool = True) -> Iterator[Database]:
     """The database of the environment, migrated; closed at the end."""
-    from schema.revision import applied_revision, newest_revision
+    from schema.revision import applied_revision, is_later, why_unsuitable
 
     settings = read_settings()
     configure_logs(settings.model_copy(update={"log_level": "warning"}), "command")
     database = Database(settings.database_url, durable=durable)
     try:
         with database.read() as connection:
-            applied = applied_revision(connection)
+            applied, unsuitable = applied_revision(connection), why_unsuitable(connection)
         if applied is None and settings.database_url != DEMO_DATABASE_URL and DEMO_FILE.exists():
             raise ConfigurationError(
                 f"The database {database.shown_url} is empty; a demo has played in this folder.",
                 f"To ask about that one: export DATABASE_URL={DEMO_DATABASE_URL}",
             )
-        if applied != newest_revision():
+        if unsuitable is not None:
             raise ConfigurationError(
-                f"The database {database.shown_url} is at revision {applied or 'none'}, this version needs "
-                f"{newest_revision()}. Run `joinlog migrate`."
+                f"{unsuitable.capitalize()} ({database.shown_url}).",
+                "" if is_later(applied) else "Run `joinlog migrate`.",
             )
         yield database
     finally:

@@ -23,7 +23,7 @@ from joinlog.redis_server import redis_url_of
 from joinlog.remedies import explain_database, look_at_file_of, look_at_folder
 from joinlog.up import what_is_missing
 from schema.alerts import Alert, Observed
-from schema.revision import applied_revision, newest_revision
+from schema.revision import applied_revision, is_later, why_unsuitable
 from schema.settings import KEY_FILE, ConfigurationError, Settings, read_settings, without_password
 from schema.store.alerts import read_alerts
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
@@ -139,10 +139,10 @@ def _look_at_database(settings: Settings, now: datetime) -> Iterator[Finding]:
             if database.dialect.has_one_writer:
                 yield from look_at_file(Path(database.url.database or ""))
                 yield from look_at_log(database.log_bytes() or 0)
-            applied, newest = applied_revision(connection), newest_revision()
-            if applied != newest:
-                says = f"the database is at {applied or 'nothing'}, this version needs {newest}"
-                yield Finding("migrations", FAIL, says, "run `joinlog migrate`")
+            applied, unsuitable = applied_revision(connection), why_unsuitable(connection)
+            if unsuitable is not None:
+                mend = "upgrade this Joinlog, too" if is_later(applied) else "run `joinlog migrate`"
+                yield Finding("migrations", FAIL, unsuitable, mend)
                 return
             yield Finding("migrations", OK, f"at {applied}")
             inbox, validations, alerts = (

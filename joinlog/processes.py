@@ -37,7 +37,7 @@ def worker() -> None:
 
 @click.command()
 def clock() -> None:
-    """Ring the doorbell every CLOCK_SECONDS, and do what is due from time to time. One is enough."""
+    """Ring the doorbell every CLOCK_SECONDS, and do what is due from time to time. Of several one leads."""
     from workers.clock import run_clock
 
     run_clock(read_settings())

@@ -49,6 +49,9 @@ def _with_scheme(text: str | None) -> str | None:
     return text
 
 
+WEBHOOK, PAGES = "webhook", "pages"
+_SERVED = f"{WEBHOOK}|{PAGES}"
+
 OptionalText = Annotated[str | None, BeforeValidator(_blank_is_unset)]
 Address = Annotated[str | None, AfterValidator(_with_scheme), BeforeValidator(_blank_is_unset)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
@@ -75,6 +78,9 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "sqlite:///joinlog.db", description="sqlite:///file or postgresql://user:password@host/db"
     )
+    database_read_url: OptionalText = Field(
+        None, description="a standby of that database, from which the pages and exports read; unset: they read from it"
+    )
     redis_url: OptionalText = Field(None, description="redis://host:port/0; unset: `joinlog up` starts a server itself")
     secret_key: OptionalSecret = Field(
         None, description="signs page links and jobs; several, comma-separated, newest first; required outside loopback"
@@ -83,6 +89,11 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port the web process listens on")
     public_url: Address = Field(None, description="https://... as Zoom and browsers reach this server")
     trusted_proxies: int = Field(0, ge=0, le=8, description="reverse proxies in front whose X-Forwarded-* is trusted")
+    web_serves: str = Field(
+        "webhook,pages",
+        pattern=f"^({_SERVED})( *, *({_SERVED}))*$",
+        description="what a web process serves: webhook, pages, or both",
+    )
     web_threads: int = Field(4, ge=1, le=512, description="pages made at the same moment; Zoom's events need no thread")
     web_backlog: int = Field(4096, ge=128, le=65535, description="connections that may wait to be accepted")
     signature_tolerance_seconds: int = Field(
@@ -128,6 +139,11 @@ class Settings(BaseSettings):
     def zoom_secrets(self) -> tuple[bytes, ...]:
         """The secret tokens, as bytes; an empty one is no secret."""
         return _split(self.zoom_webhook_secret_token)
+
+    @cached_property
+    def served(self) -> frozenset[str]:
+        """What this web process serves: WEBHOOK, PAGES or both."""
+        return frozenset(part.strip() for part in self.web_serves.split(","))
 
     @cached_property
     def secret_fingerprints(self) -> frozenset[str]:

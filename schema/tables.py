@@ -453,6 +453,28 @@ class ProcessMetric(SQLModel, table=True):
     __table_args__ = (Index("process_metric_updated", "updated_at"),)
 
 
+class Leader(SQLModel, table=True):
+    """Which of several processes does what only one may, and until when, unless it says so again."""
+
+    __tablename__ = "leader"
+    account_id: str = _key("always empty: a process is not of one account")
+    duty: str = _key("what one process does for all: clock")
+    holder: str | None = _column("the process that does it: host, process id and a random part")
+    held_until: datetime | None = _column("when others may take over, UTC, by the database's clock", UtcDateTime)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("leader_updated", "updated_at"),)
+
+
+class TablesVersion(SQLModel, table=True):
+    """Which versions of Joinlog can work on these tables, for those that were there before them."""
+
+    __tablename__ = "tables_version"
+    account_id: str = _key("always empty: tables are not of one account")
+    oldest_revision: str | None = _column("versions that need an earlier revision than this cannot use these tables")
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("tables_version_updated", "updated_at"),)
+
+
 class ApiPace(SQLModel, table=True):
     """How far the calls to Zoom's API are spent, so that all processes together stay below an account's limits."""
 

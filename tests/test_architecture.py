@@ -142,7 +142,7 @@ def test_only_the_queue_knows_redis_and_rq_and_only_the_store_knows_drivers() ->
         "redis": {"workers.queue", "workers.jobs"},
         "rq": {"workers.queue", "workers.jobs"},
         "sqlite3": {"schema.store.engines", "schema.store.dialect", "schema.store.sqlite_file"},
-        "psycopg": {"schema.store.dialect", "schema.store.bounded_connection"},
+        "psycopg": {"schema.store.dialect", "schema.store.bounded_connection", "schema.store.postgres_session"},
         "alembic": {"schema.migrate"},
     }
     for path in sources("schema", "webhook", "workers"):

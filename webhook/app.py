@@ -24,7 +24,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from schema.gc_tuning import collect_rarely
 from schema.logs import configure_logs
-from schema.settings import ConfigurationError, Settings, read_settings, without_password
+from schema.settings import PAGES, WEBHOOK, ConfigurationError, Settings, read_settings, without_password
 from schema.signals import dies_with, rouse_main_thread
 from schema.store.commit_marker import CommitMarker
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
@@ -39,8 +39,9 @@ from webhook.pages.live import remembered_rows
 from webhook.pages.tail import Changes, LogTail
 from webhook.parts import Parts, parts_of
 from webhook.port import require_free_port
-from webhook.route import add_webhook
+from webhook.route import add_webhook, refuse_webhook
 from webhook.server import RsgiApplication
+from webhook.standby import Standby
 from webhook.watch import EndpointWatch
 from webhook.wsgi import WsgiBridge
 from workers.notify.conditions import REFUSED_QUIET
@@ -99,10 +100,14 @@ def load_application(server_pid: int) -> Any:
     sys.setswitchinterval(SWITCH_SECONDS)
     settings = read_settings()
     app = create_app(settings)
-    for template in app.jinja_env.list_templates():  # now, and not for twenty pages at once when people look
-        app.jinja_env.get_template(template)
+    if PAGES in settings.served:
+        for template in app.jinja_env.list_templates():  # now, and not for twenty pages at once when people look
+            app.jinja_env.get_template(template)
     collect_rarely()
-    return RsgiApplication(WsgiBridge(app.wsgi_app, settings.web_threads), parts_of(app).endpoint)
+    endpoint = parts_of(app).endpoint if WEBHOOK in settings.served else None
+    return RsgiApplication(
+        WsgiBridge(app.wsgi_app, settings.web_threads), endpoint, on_end=parts_of(app).endpoint.close
+    )
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -114,8 +119,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.update(MAX_FORM_MEMORY_SIZE=FORM_BYTES_MAX)
     parts.install(app)
     app.register_blueprint(health)
-    add_webhook(app, parts.endpoint)
-    add_pages(app, parts.guard)
+    if WEBHOOK in settings.served:
+        add_webhook(app, parts.endpoint)
+    else:
+        refuse_webhook(app)
+    add_pages(app, parts.guard, is_all=PAGES in settings.served)
     if count := settings.trusted_proxies:  # each adds its line to these headers; what a client sent stands before them
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
     return app
@@ -123,14 +131,16 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def make_parts(settings: Settings) -> Parts:
     """What the web process is made of. Raises ConfigurationError when the environment is not enough."""
-    if not settings.zoom_secrets:
+    if not settings.zoom_secrets and WEBHOOK in settings.served:
         raise ConfigurationError(
             "ZOOM_WEBHOOK_SECRET_TOKEN is not set, so nothing Zoom sends could be verified. It is the `Secret Token` "
             "on the page `Access` (or `Features`) of your app in the Zoom Marketplace. To look around without one, "
             "run `joinlog up`, which plays a demo."
         )
     redis_url = require_redis(settings)
-    database = Database(settings.database_url, statement_seconds=STATEMENT_SECONDS_MAX)
+    database = Database(
+        settings.database_url, statement_seconds=STATEMENT_SECONDS_MAX, read_url=settings.database_read_url
+    )
     doorbell = Doorbell(redis_url, settings.signing_keys)
     committer = GroupCommitter(database, when_committed=doorbell.ring)
     watch = EndpointWatch(database, settings.secret_fingerprints, REFUSED_QUIET)
@@ -150,6 +160,7 @@ def make_parts(settings: Settings) -> Parts:
         ),
         watch=watch,
         guard=Guard(settings, database),
+        standby=Standby(database),
         marker=marker,
         fragments=Fragments(changes),
         tail=LogTail(database, changes),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response
 from sqlalchemy.exc import SQLAlchemyError
 
-from schema.revision import applied_revision, newest_revision
+from schema.revision import why_unsuitable
+from schema.settings import WEBHOOK
 from schema.store.database import Database
 from webhook.parts import parts
 
@@ -20,21 +21,22 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """200 when the database is reachable and migrated, else 503 and which of the two it is not. Redis may be down."""
-    missing = what_is_missing(parts().database)
+    """200 when the database is reachable and migrated, else 503 and which of the two it is not. Redis may be down.
+
+    A process that serves pages only is ready while the standby is that it reads from.
+    """
+    missing = what_is_missing(parts().database, writes=WEBHOOK in parts().settings.served)
     return _text("ready\n") if missing is None else _text(f"{missing}\n", 503)
 
 
-def what_is_missing(database: Database) -> str | None:
-    """Why this process cannot keep events; None when it can."""
+def what_is_missing(database: Database, *, writes: bool = True) -> str | None:
+    """Why this process cannot keep events, or without `writes` show what was kept; None when it can."""
     try:
-        with database.read() as connection:
-            applied = applied_revision(connection)
+        with database.read_newest() if writes else database.read() as connection:
+            unsuitable = why_unsuitable(connection)
     except (SQLAlchemyError, OSError) as error:
         return f"database: not reachable ({type(error).__name__})"
-    if applied != newest_revision():
-        return f"migrations: the database is at {applied or 'none'}, this version needs {newest_revision()}"
-    return None
+    return f"migrations: {unsuitable}" if unsuitable else None
 
 
 def _text(text: str, status: int = 200) -> Response:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from webhook.intake import Endpoint
     from webhook.pages.fragments import Fragments
     from webhook.pages.tail import LogTail
+    from webhook.standby import Standby
     from webhook.tokens import Role
     from webhook.watch import EndpointWatch
     from workers.queue import Doorbell
@@ -38,6 +39,7 @@ class Parts:
     endpoint: Endpoint
     watch: EndpointWatch
     guard: Guard
+    standby: Standby
     marker: CommitMarker
     fragments: Fragments
     tail: LogTail

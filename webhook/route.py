@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from flask import Flask, Response, request
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.routing import Rule
@@ -18,6 +20,17 @@ def add_webhook(app: Flask, endpoint: Endpoint) -> None:
 
     app.view_functions["webhook"] = webhook
     app.url_map.add(Rule(WEBHOOK_PATH, endpoint="webhook"))  # app.route would answer other methods by itself
+
+
+def refuse_webhook(app: Flask) -> None:
+    """Answer WEBHOOK_PATH where only pages are served: 503, so that Zoom sends again what a proxy led astray."""
+
+    def webhook() -> Response:
+        says = f"This process serves the pages only (WEB_SERVES); {WEBHOOK_PATH} is another one's. Send it again.\n"
+        return Response(says, HTTPStatus.SERVICE_UNAVAILABLE, mimetype="text/plain")
+
+    app.view_functions["webhook"] = webhook
+    app.url_map.add(Rule(WEBHOOK_PATH, endpoint="webhook"))
 
 
 def read_body() -> bytes | BodyFault:

@@ -10,6 +10,7 @@ https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from webhook.intake import BODY_BYTES_MAX, WEBHOOK_PATH, BodyFault, Endpoint, read_length, refusal_of
@@ -24,18 +25,20 @@ _CLOSE = ("Connection", "close")  # the rest of the body is not read; granian en
 
 
 class RsgiApplication:
-    """The web process as granian calls it. Without an `endpoint` every path is Flask's."""
+    """The web process as granian calls it. Without an `endpoint` every path is Flask's. `on_end` is called last."""
 
-    def __init__(self, pages: WsgiBridge, endpoint: Endpoint | None = None) -> None:
+    def __init__(
+        self, pages: WsgiBridge, endpoint: Endpoint | None = None, on_end: Callable[[], None] = lambda: None
+    ) -> None:
         self._pages = pages
+        self._on_end = on_end
         self._endpoint = endpoint
         self._held_bytes = 0
 
     def __rsgi_del__(self, _loop: asyncio.AbstractEventLoop) -> None:
         """Called by granian after the last request."""
         self._pages.close()
-        if self._endpoint is not None:
-            self._endpoint.close()
+        self._on_end()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer one request."""

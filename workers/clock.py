@@ -1,5 +1,7 @@
 """What `joinlog clock` does: rings the doorbell every minute, and does what has to be done from time to time.
 
+Any number may run: each rings, and the one that leads does the rest.
+
 It makes lost rings harmless, so it relies on nothing else: not on what RQ knows of workers and their jobs.
 """
 
@@ -17,6 +19,7 @@ from schema.logs import configure_logs
 from schema.settings import Settings
 from schema.signals import Signals
 from schema.store.database import Database
+from workers.leading import RENEW_SECONDS, Lead
 from workers.metrics import DUTIES, LAST_TICK, Publisher
 from workers.notify.judging import Judge
 from workers.notify.observation import observe
@@ -42,6 +45,7 @@ class Duty(NamedTuple):
     name: str
     every_seconds: float
     run: Callable[[], object]
+    by_all: bool = False  # by each of several clocks, and not by the one that leads only
 
 
 def run_clock(settings: Settings) -> None:
@@ -49,6 +53,7 @@ def run_clock(settings: Settings) -> None:
     configure_logs(settings, "clock")
     queue = open_queue(connect(require_redis(settings)), settings.signing_keys)
     database = Database(settings.database_url)
+    lead = Lead(database, "clock")
     judge = Judge(
         database,
         partial(observe, settings, database, settings.redis_url),
@@ -60,6 +65,7 @@ def run_clock(settings: Settings) -> None:
     asking = [ask] if settings.zoom_credentials else []
     clock = Clock(
         [
+            Duty("lead", RENEW_SECONDS, lead.renew, by_all=True),
             *ringing(partial(ring, queue), partial(leave_heartbeat, queue), settings.clock_seconds),
             Duty("retention", HOUR_SECONDS, lambda: remove_bodies(database, settings.body_retention_days)),
             Duty("judge", JUDGE_SECONDS, judge.judge),
@@ -72,7 +78,8 @@ def run_clock(settings: Settings) -> None:
                     database, settings.deauthorized_grace_days, staff_domains=settings.staff_domain_names
                 ),
             ),
-        ]
+        ],
+        leads=lambda: lead.is_held,
     )
     metrics = Publisher(database, "clock")
     metrics.start()
@@ -80,16 +87,27 @@ def run_clock(settings: Settings) -> None:
         log.info("clock_started", every_seconds=settings.clock_seconds)
         while not signals.wait(clock.tick()):
             pass
+    lead.give_up()
     metrics.stop()
     database.close()
     log.info("clock_stopped")
 
 
 class Clock:
-    """Does each duty when it is due; one that fails does not stop the others."""
+    """Does each duty when it is due; one that fails does not stop the others.
 
-    def __init__(self, duties: Sequence[Duty], *, now_seconds: Callable[[], float] = time.monotonic) -> None:
+    Of several clocks one leads (`leads`); the others do only what each clock does, and look whether they lead now.
+    """
+
+    def __init__(
+        self,
+        duties: Sequence[Duty],
+        *,
+        leads: Callable[[], bool] = lambda: True,
+        now_seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._duties = duties
+        self._leads = leads
         self._now_seconds = now_seconds
         self._due = [now_seconds()] * len(duties)
         self._failing: set[str] = set()
@@ -98,11 +116,15 @@ class Clock:
         """Do what is due; returns the seconds until something is due again."""
         LAST_TICK.set_to_current_time()
         for place, duty in enumerate(self._duties):
-            if self._due[place] <= self._now_seconds():
+            if self._due[place] <= self._now_seconds() and self._does(duty):
                 is_done = self._do(duty)
                 pause = duty.every_seconds if is_done else min(duty.every_seconds, RETRY_SECONDS)
                 self._due[place] = self._now_seconds() + pause
-        return max(0.0, min(self._due) - self._now_seconds())
+        due = [due for due, duty in zip(self._due, self._duties, strict=True) if self._does(duty)]
+        return max(0.0, min(due) - self._now_seconds())
+
+    def _does(self, duty: Duty) -> bool:
+        return duty.by_all or self._leads()
 
     def _do(self, duty: Duty) -> bool:
         try:
@@ -126,6 +148,6 @@ def ringing(ring: Callable[[], object], leave_heartbeat: Callable[[int], object]
     beat_seconds = min(every_seconds, HEARTBEAT_SECONDS)
     expires_milliseconds = int(HEARTBEATS_MISSED_MAX * beat_seconds * 1000) + HEARTBEAT_GRACE_MILLISECONDS
     return [
-        Duty("ring", every_seconds, ring),
-        Duty("heartbeat", beat_seconds, lambda: leave_heartbeat(expires_milliseconds)),
+        Duty("ring", every_seconds, ring, by_all=True),
+        Duty("heartbeat", beat_seconds, lambda: leave_heartbeat(expires_milliseconds), by_all=True),
     ]

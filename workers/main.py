@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from schema.gc_tuning import collect_rarely
 from schema.logs import configure_logs
-from schema.revision import applied_revision, newest_revision
+from schema.revision import why_unsuitable
 from schema.settings import Settings
 from schema.signals import rouse_main_thread
 from schema.store.database import Database
@@ -79,16 +79,15 @@ def run_worker(settings: Settings) -> None:
 
 
 def await_migrations(database: Database, stopping: threading.Event) -> None:
-    """Return once the tables are those of this version: with any others every event would fail, and be dead."""
+    """Return once this version can work on the tables: with any others every event would fail, and be dead."""
     told = ""
     while not stopping.is_set():
         try:
             with database.read() as connection:
-                applied = applied_revision(connection)
-            missing = "" if applied == newest_revision() else f"at {applied or 'nothing'}, not {newest_revision()}"
+                missing = why_unsuitable(connection)
         except (SQLAlchemyError, OSError) as error:
             missing = f"not reachable ({type(error).__name__})"
-        if not missing:
+        if missing is None:
             return
         if missing != told:
             log.warning("waiting_for_database", reason=missing)

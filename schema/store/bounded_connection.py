@@ -13,6 +13,8 @@ from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, event
 
+from schema.store.postgres_session import connect_as_admitted
+
 GRACE_SECONDS = 0.3  # for the server's own limit to come first, which says more and costs no connection
 
 Result = TypeVar("Result")
@@ -33,11 +35,14 @@ class BoundedConnection(psycopg.Connection[Any]):
             raise
 
 
-def bound_answers(engine: Engine, statement_seconds: float) -> None:
-    """Have every connection of an engine wait a little longer for an answer than a statement may take."""
+def bound_answers(engine: Engine, statement_seconds: float | None) -> None:
+    """Have every connection of an engine wait a little longer for an answer than a statement may take, if it may not
+    take for ever."""
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> BoundedConnection:
-        connection = BoundedConnection.connect(*arguments, **named)
-        connection.answer_seconds_max = statement_seconds + GRACE_SECONDS
+        connection = connect_as_admitted(BoundedConnection, arguments, named)
+        assert isinstance(connection, BoundedConnection)
+        if statement_seconds is not None:
+            connection.answer_seconds_max = statement_seconds + GRACE_SECONDS
         return connection

@@ -11,7 +11,8 @@ from sqlalchemy.engine import URL
 from schema.alerts import Disk
 from schema.settings import without_password
 from schema.store.changes import Changes
-from schema.store.dialect import dialect_for, read_url
+from schema.store.dialect import dialect_for
+from schema.store.dialect import read_url as parse_url
 
 STATEMENT_SECONDS_MAX = 2.5
 
@@ -22,20 +23,43 @@ class Database:
     `durable` decides what a commit promises: True, that it survives a power cut (intake, which answers 2xx on it);
     False, that a power cut takes back at most whole transactions, newest first. The drain may be False, because a
     batch that is taken back leaves its events pending and is applied again.
+
+    With `read_url`, the URL of a standby, `read` asks that one.
     """
 
-    def __init__(self, url: str, *, durable: bool = True, statement_seconds: float | None = None) -> None:
-        self.url: URL = read_url(url)
+    def __init__(
+        self, url: str, *, durable: bool = True, statement_seconds: float | None = None, read_url: str | None = None
+    ) -> None:
+        self.url: URL = parse_url(url)
         self.shown_url = without_password(url)
         self.dialect = dialect_for(self.url)
         self.changes = Changes()
-        self._writing, self._reading = self.dialect.open(self.url, durable, statement_seconds)
+        self._writing, self._own_reading = self.dialect.open(self.url, durable, statement_seconds)
+        self._reading = self._own_reading
+        if read_url is not None:
+            self._reading = self.dialect.open_standby(parse_url(read_url), statement_seconds)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that sees one consistent moment and never blocks a writer."""
         with self._reading.connect() as connection, connection.begin():
             yield connection
+
+    @contextmanager
+    def read_newest(self) -> Iterator[Connection]:
+        """The same from the database that is written to, where `read` asks a standby."""
+        with self._own_reading.connect() as connection, connection.begin():
+            yield connection
+
+    def behind_seconds(self) -> float | None:
+        """How far the standby is behind that `read` asks; None where it asks none.
+
+        Raises sqlalchemy.exc.DBAPIError when it does not answer.
+        """
+        if self._reading is self._own_reading:
+            return None
+        with self.read() as connection:
+            return self.dialect.behind_seconds(connection)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -62,7 +86,7 @@ class Database:
 
         On SQLite its transactions begin as readers: filling temporary tables holds nobody up.
         """
-        with self._reading.connect() as connection:
+        with self._own_reading.connect() as connection:
             self.dialect.prepare_scratch(connection, True)
             try:
                 yield connection
@@ -88,5 +112,5 @@ class Database:
 
     def close(self) -> None:
         """Give every connection back to the database server."""
-        self._writing.dispose()
-        self._reading.dispose()
+        for engine in {self._writing, self._own_reading, self._reading}:
+            engine.dispose()

@@ -122,6 +122,14 @@ class Dialect(ABC):
         """An engine to write with and one to read with."""
 
     @abstractmethod
+    def open_standby(self, url: URL, statement_seconds: float | None) -> Engine:
+        """An engine to read with from a standby. Raises ConfigurationError where there are none."""
+
+    @abstractmethod
+    def behind_seconds(self, connection: Connection) -> float | None:
+        """How far a standby is behind; None for a database that is written to."""
+
+    @abstractmethod
     def parameter(self, value: Any) -> Any:
         """A value of a row as a bare parameter of a statement."""
 
@@ -192,6 +200,10 @@ class Dialect(ABC):
     @abstractmethod
     def commit_marker(self) -> str:
         """A query whose answer differs after every commit of anybody."""
+
+    @abstractmethod
+    def now(self, connection: Connection) -> datetime:
+        """What the database's clock shows: for Postgres the server's, for SQLite this machine's."""
 
     @abstractmethod
     def version(self, connection: Connection) -> str:
@@ -285,6 +297,12 @@ class Sqlite(Dialect):
             )
         return open_sqlite(url, durable, read_only=False), open_sqlite(url, durable, read_only=True)
 
+    def open_standby(self, url: URL, statement_seconds: float | None) -> Engine:
+        raise ConfigurationError("DATABASE_READ_URL names a standby, and a SQLite file has none.", "Leave it unset.")
+
+    def behind_seconds(self, connection: Connection) -> float | None:
+        return None
+
     def parameter(self, value: Any) -> Any:
         return utc_text(value) if isinstance(value, datetime) else value
 
@@ -362,6 +380,9 @@ class Sqlite(Dialect):
 
     def commit_marker(self) -> str:
         return "PRAGMA data_version"  # counts commits of others, for one connection
+
+    def now(self, connection: Connection) -> datetime:
+        return datetime.now(UTC)
 
     def version(self, connection: Connection) -> str:
         return f"SQLite {self.run(connection, 'SELECT sqlite_version()')[0][0]}"
@@ -443,6 +464,24 @@ class Postgres(Dialect):
     def open(self, url: URL, durable: bool, statement_seconds: float | None) -> tuple[Engine, Engine]:
         engine = open_postgres(url, durable, statement_seconds)
         return engine, engine
+
+    def open_standby(self, url: URL, statement_seconds: float | None) -> Engine:
+        if dialect_for(url) is not self:
+            raise ConfigurationError("DATABASE_READ_URL must name a standby of the Postgres that DATABASE_URL names.")
+        return open_postgres(url, True, statement_seconds)
+
+    def behind_seconds(self, connection: Connection) -> float | None:
+        """While it receives, what it has applied of that is all there is; else the age of what it applied last.
+
+        https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-RECOVERY-CONTROL
+        """
+        query = (
+            "SELECT CASE WHEN NOT pg_is_in_recovery() THEN NULL WHEN EXISTS (SELECT 1 FROM pg_stat_wal_receiver) "
+            "AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0.0 "
+            "ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END::double precision"
+        )
+        ((seconds,),) = self.run(connection, query)
+        return cast(float | None, seconds)
 
     def parameter(self, value: Any) -> Any:
         return value.astimezone(UTC) if isinstance(value, datetime) else value
@@ -527,6 +566,10 @@ class Postgres(Dialect):
     def commit_marker(self) -> str:
         return "SELECT pg_current_snapshot()"  # names the transactions in progress and the next to come
 
+    def now(self, connection: Connection) -> datetime:
+        ((moment,),) = self.run(connection, "SELECT clock_timestamp()")
+        return cast(datetime, moment)
+
     def version(self, connection: Connection) -> str:
         return f"PostgreSQL {self.run(connection, 'SHOW server_version')[0][0]}"
 
@@ -555,6 +598,17 @@ class Postgres(Dialect):
         if is_standby:
             return "The database is a standby, which is read-only"
         return "The database is read-only" if is_read_only == "on" else None
+
+    def prepare_scratch(self, connection: Connection, is_open: bool) -> None:
+        """Temporary tables live as long as a session, which a pooler gives to others after each transaction."""
+        from schema.store.postgres_session import is_pooled
+
+        if is_open and is_pooled(connection):
+            raise ConfigurationError(
+                "DATABASE_URL leads through a pooler that gives a session to others after each transaction, and this "
+                "command needs one of its own.",
+                "Name the server itself for it: DATABASE_URL=postgresql://user@server:5432/name joinlog ...",
+            )
 
     def comment_on(self, kind: str, name: str, comment: str) -> str | None:
         quoted = comment.replace("'", "''")
@@ -597,10 +651,23 @@ def read_url(url: str) -> URL:
         raise ConfigurationError("DATABASE_URL must look like sqlite:///joinlog.db or postgresql://user@host/name")
     named = scheme.split("+")[0]
     if named in {"postgres", Postgres.name}:
-        return make_url(f"postgresql+psycopg://{rest}")
+        return _with_hosts(f"postgresql+psycopg://{rest}")
     if named == Sqlite.name:
         return make_url(f"sqlite://{rest}")
     raise ConfigurationError(f"DATABASE_URL names {named!r}; Joinlog keeps its tables in sqlite or postgresql")
+
+
+def _with_hosts(url: str) -> URL:
+    """A URL as libpq has it, which may name several hosts: they are tried in turn.
+
+    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
+    """
+    scheme, _, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    user, at, hosts = place.rpartition("@")
+    if "," not in hosts:
+        return make_url(url)
+    return make_url(f"{scheme}://{user}{at}{slash}{path}").update_query_dict({"host": hosts.split(",")})
 
 
 @cache

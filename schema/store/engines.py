@@ -26,17 +26,17 @@ POOL_CONNECTIONS = 8
 def open_postgres(url: URL, durable: bool, statement_seconds: float | None) -> Engine:
     """An engine for Postgres; `statement_seconds` bounds each statement and each wait for a lock."""
     from schema.store.bounded_connection import bound_answers  # its driver is 10 MiB, which SQLite need not pay
+    from schema.store.postgres_session import keep_settings, session_options
 
-    options = ["-c timezone=UTC", "-c jit=off"]  # compiling costs more than any query here
+    settings = {"timezone": "UTC", "jit": "off"}  # compiling costs more than any query here
     if not durable:
-        options.append("-c synchronous_commit=off")
+        settings["synchronous_commit"] = "off"
     if statement_seconds is not None:
-        milliseconds = int(statement_seconds * 1000)
-        options.append(f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}")
+        settings |= dict.fromkeys(("statement_timeout", "lock_timeout"), str(int(statement_seconds * 1000)))
     connect_args: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS_MAX,
         "application_name": "joinlog",
-        "options": " ".join([url.query.get("options", ""), *options]).strip(),  # type: ignore[list-item]
+        "options": f"{url.query.get('options', '')} {session_options(settings)}".strip(),
         "keepalives_idle": 30,
     }
     engine = create_engine(
@@ -46,8 +46,8 @@ def open_postgres(url: URL, durable: bool, statement_seconds: float | None) -> E
         pool_size=POOL_CONNECTIONS,
         hide_parameters=True,
     )
-    if statement_seconds is not None:
-        bound_answers(engine, statement_seconds)
+    bound_answers(engine, statement_seconds)
+    keep_settings(engine, settings)
     return engine
 
 

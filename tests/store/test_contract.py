@@ -228,7 +228,7 @@ def test_a_row_that_changes_says_so(database: Database) -> None:
         now = next(moment)
         Drain(database, now=lambda now=now: now).step()  # type: ignore[misc]
         for name, table in TABLES.items():
-            if name == "inbox_event":
+            if name in {"inbox_event", "tables_version"}:  # the latter is what migrating said
                 continue
             keys = [column.name for column in table.primary_key]
             after = {tuple(row[key] for key in keys): row for row in select(database, f"SELECT * FROM {name}")}

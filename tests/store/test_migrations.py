@@ -15,11 +15,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from schema.migrate import migrate
-from schema.revision import VERSIONS, applied_revision, newest_revision
+from schema.revision import OLDEST_REVISION, VERSIONS, applied_revision, newest_revision, why_unsuitable
 from schema.store.database import Database
 from schema.tables import METADATA, TABLES
 from schema.views import VIEWS
-from tests.inbox_to_tables import is_postgres
+from tests.inbox_to_tables import is_postgres, take
+from tests.stories import Story
+from workers.rebuild import rebuild
 
 
 @pytest.fixture
@@ -77,6 +79,42 @@ def test_migrating_says_from_where_to_where_and_again_is_a_no_op(empty_database:
     assert shape_of(empty_database) == shape
     with empty_database.read() as connection:
         assert applied_revision(connection) == newest_revision()
+
+
+def come_later(database: Database, oldest: str) -> None:
+    """Have a version after this one migrate the database, and say which versions it leaves behind."""
+    with database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE instance ADD COLUMN of_the_next_version TEXT")
+        connection.exec_driver_sql("CREATE TABLE of_the_next_version (account_id TEXT PRIMARY KEY)")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9998'")
+        connection.exec_driver_sql(f"UPDATE tables_version SET oldest_revision = '{oldest}'")
+
+
+def test_this_version_goes_on_while_a_later_one_is_rolled_out(database: Database) -> None:
+    come_later(database, OLDEST_REVISION)
+    with database.read() as connection:
+        assert why_unsuitable(connection) is None
+    assert migrate(database) == ("9998", "9998")  # its own release command does no harm
+    w = Story()
+    assert take(database, w.started(60, "run=="), w.person(61, "joined", "1", 60, "run==")).done == 2
+    assert rebuild(database, check_only=True).rows_differing == 0
+
+
+def test_this_version_stops_where_a_later_one_took_something_away(database: Database) -> None:
+    come_later(database, "9997")
+    with database.read() as connection:
+        why = why_unsuitable(connection)
+    assert why is not None
+    assert "start the new one" in why
+
+
+def test_tables_of_an_earlier_version_are_not_enough(database: Database) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    with database.read() as connection:
+        why = why_unsuitable(connection)
+    assert why is not None
+    assert "0001" in why
 
 
 def test_two_machines_that_deploy_at_once_migrate_once(empty_database_url: str) -> None:

@@ -11,9 +11,23 @@ from werkzeug.exceptions import HTTPException
 
 from webhook.access import Guard, guard_pages
 from webhook.group_commit import CommitFailed
-from webhook.pages import connect, demo, exports, health, inbox, instance, live, meeting, occurrence, page_links, series
+from webhook.pages import (
+    connect,
+    demo,
+    exports,
+    health,
+    inbox,
+    instance,
+    live,
+    meeting,
+    metrics,
+    occurrence,
+    page_links,
+    series,
+)
 from webhook.pages.formatting import prepare_templates
 from webhook.pages.parameters import NumberInPath, can_be_stored
+from webhook.parts import parts
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -29,16 +43,29 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 STATIC_SECONDS = 3600
+MODULES = (live, meeting, series, occurrence, instance, inbox, health, connect, exports, demo, page_links)
 
 
-def add_pages(app: Flask, guard: Guard) -> None:
-    """Add every page, and the check of access in front of them."""
+NO_PAGES = "This process serves Zoom's webhook only (WEB_SERVES=webhook). The pages are served by another one."
+
+
+def add_pages(app: Flask, guard: Guard, *, is_all: bool = True) -> None:
+    """Add every page, and the check of access in front of them; with `is_all` False none but `/metrics`."""
+    if not is_all:
+
+        @app.before_request
+        def say_that_there_are_none() -> None:
+            if request.endpoint is None or request.endpoint.startswith("access."):
+                abort(HTTPStatus.NOT_FOUND, NO_PAGES)
+
     guard_pages(app, guard)
     prepare_templates(app, guard.tokens)
-    app.jinja_env.globals.update(row_of=live.row_of, is_demo=guard.is_demo)
+    app.jinja_env.globals.update(
+        row_of=live.row_of, is_demo=guard.is_demo, behind_seconds=lambda: parts().standby.behind_seconds()
+    )
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     app.url_map.converters["int"] = NumberInPath
-    for page in (live, meeting, series, occurrence, instance, inbox, health, connect, exports, demo, page_links):
+    for page in (metrics, *(MODULES if is_all else ())):
         app.register_blueprint(page.blueprint)
 
     @app.before_request

@@ -16,11 +16,10 @@ from schema.store.health import InboxHealth, count_only_before_host, read_inbox_
 from webhook.access import all_meetings_only
 from webhook.health import what_is_missing
 from webhook.intake import ACCEPTED, NOT_KEPT, REFUSED
-from webhook.metrics import scrape
 from webhook.pages.formatting import fragment_answer
+from webhook.pages.metrics import observe_here
 from webhook.parts import parts
 from workers.notify.conditions import BY_NAME, Condition, judge
-from workers.notify.observation import observe
 from workers.queue import read_queue_health
 
 VALIDATION_EVERY = timedelta(hours=72)
@@ -58,14 +57,6 @@ def health() -> str | Response:
     return render_template("health.html", part=part)
 
 
-@blueprint.get("/metrics")
-@all_meetings_only
-def metrics() -> Response:
-    """Metrics for Prometheus, which sends its page link as a bearer token."""
-    text, kind = scrape(parts().database, _observe, datetime.now(UTC))
-    return Response(text, content_type=kind)
-
-
 def _render() -> str:
     now = datetime.now(UTC)
     database, settings = parts().database, parts().settings
@@ -83,7 +74,7 @@ def _render() -> str:
             accuracy = read_accuracy(connection)
     except (SQLAlchemyError, OSError) as error:
         missing = missing or f"database: {type(error).__name__}"
-    observed = Observed(database_fault=missing) if missing else _observe()
+    observed = Observed(database_fault=missing) if missing else observe_here()
     lag = (now - inbox.oldest_pending_at).total_seconds() if inbox and inbox.oldest_pending_at else 0.0
     return render_template(
         "health_part.html",
@@ -103,10 +94,6 @@ def _render() -> str:
         accepted=_total(ACCEPTED),
         not_kept=_total(NOT_KEPT),
     )
-
-
-def _observe() -> Observed:
-    return observe(parts().settings, parts().database, parts().settings.redis_url)
 
 
 def validations_of(known: list[tuple[str, datetime]], secrets: frozenset[str], now: datetime) -> list[Validation]:

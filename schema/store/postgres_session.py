@@ -1,0 +1,59 @@
+"""What a Postgres session of Joinlog is set to, also where it is not ours alone.
+
+A connection to the server itself is set up once, as it is opened. Behind a pooler that hands a server's session to
+another client after each transaction (PgBouncer's `pool_mode = transaction`) nothing set before may be relied on, and
+the options of a connection are refused or dropped. There each transaction sets its own, and no statement is prepared:
+https://www.pgbouncer.org/features.html. Which of the two it is, the connection itself is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, event
+
+_MARK = "joinlog.session"  # a setting of ours: a session that has it got all of its options
+_REFUSED = "unsupported startup parameter"  # what PgBouncer says to `options`
+_POOLED = "joinlog_pooled"
+
+
+def session_options(settings: Mapping[str, str]) -> str:
+    """Settings as the `options` of a connection."""
+    return " ".join(f"-c {name}={value}" for name, value in {**settings, _MARK: "1"}.items())
+
+
+def connect_as_admitted(
+    kind: type[psycopg.Connection[Any]], arguments: list[Any], named: dict[str, Any]
+) -> psycopg.Connection[Any]:
+    """Connect with the session's options, or without them where a pooler refuses any."""
+    try:
+        return kind.connect(*arguments, **named)
+    except psycopg.OperationalError as error:
+        if _REFUSED not in str(error) or "options" not in named:
+            raise
+        return kind.connect(*arguments, **{name: value for name, value in named.items() if name != "options"})
+
+
+def keep_settings(engine: Engine, settings: Mapping[str, str]) -> None:
+    """Have every transaction of an engine run with these settings, whoever else uses its sessions."""
+    values = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+
+    @event.listens_for(engine, "connect")
+    def look(connection: psycopg.Connection[Any], record: Any) -> None:
+        found = connection.execute(f"SELECT current_setting('{_MARK}', true)").fetchone()
+        connection.rollback()
+        record.info[_POOLED] = not (found and found[0])
+        if record.info[_POOLED]:
+            connection.prepare_threshold = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if is_pooled(connection) and not connection.connection.dbapi_connection.autocommit:  # type: ignore[union-attr]
+            connection.exec_driver_sql(f"SELECT {values}")
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Whether the server's session is ours for one transaction only."""
+    return bool(connection.info.get(_POOLED))

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
 
-.PHONY: help run test matrix faults check lint types format bench bench-smoke bench-full bench-links law screenshots clean
+.PHONY: help run test matrix faults cluster check lint types format bench bench-smoke bench-full bench-links law screenshots clean
 
 help:           ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -21,6 +21,9 @@ matrix: $(READY) ## every test on every Python of 3.11 to 3.14 that is found her
 SECONDS ?= 120
 faults: $(READY) ## kills, stops and fills everything at random for SECONDS, then proves that nothing was lost; SEED repeats one
 	$(BIN)/python -m tests.faults.campaign --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(DATABASE),--database $(DATABASE))
+
+cluster: $(READY) ## an installation over seven hosts (network namespaces; root, haproxy, pgbouncer), harmed under load
+	$(BIN)/python -m tests.cluster $(if $(SEED),--seed $(SEED)) $(if $(PER_SECOND),--per-second $(PER_SECOND)) $(if $(ONLY),--only "$(ONLY)")
 
 check: lint types test bench-smoke ## what CI runs
 

@@ -27,7 +27,7 @@ def find_pgbouncer() -> str:
     return found
 
 
-def configuration(folder: Path, port: int, server: str, *lines: str) -> Path:
+def configuration(folder: Path, port: int, server: str, address: str = "127.0.0.1", sessions: int = SESSIONS) -> Path:
     """Its file, with transaction pooling, in a folder that it may be read from; `server` is libpq's words for it."""
     path = folder / "pgbouncer.ini"
     users = folder / "users.txt"
@@ -35,9 +35,9 @@ def configuration(folder: Path, port: int, server: str, *lines: str) -> Path:
     path.write_text(
         "\n".join(
             [
-                "[databases]", f"* = {server}", "[pgbouncer]", "listen_addr = 127.0.0.1", f"listen_port = {port}",
+                "[databases]", f"* = {server}", "[pgbouncer]", f"listen_addr = {address}", f"listen_port = {port}",
                 "unix_socket_dir =", "auth_type = any", f"auth_file = {users}", "pool_mode = transaction",
-                f"default_pool_size = {SESSIONS}", "max_client_conn = 500", "server_login_retry = 1", *lines, "",
+                f"default_pool_size = {sessions}", "max_client_conn = 500", "server_login_retry = 1", "",
             ]
         )
     )  # fmt: skip

@@ -90,3 +90,13 @@ def test_the_image_holds_every_package_and_no_other_tool_of_development() -> Non
     assert "--require-hashes" in text
     assert "--no-dev" in text
     assert "\nUSER joinlog\n" in text
+
+
+def test_haproxy_takes_its_file(tmp_path: Path) -> None:
+    haproxy = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/sbin:/bin")
+    if haproxy is None:
+        not_tested.skip("the file for HAProxy", "apt-get install haproxy")
+    path = tmp_path / "haproxy.cfg"
+    path.write_text(re.sub(r"web-\d:8000", "127.0.0.1:8000", (DEPLOY / "haproxy.cfg").read_text()))
+    done = subprocess.run([haproxy, "-c", "-f", str(path)], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, event
 
-from schema.store.postgres_session import connect_as_admitted
+from schema.store.postgres_session import Opener
 
 GRACE_SECONDS = 0.3  # for the server's own limit to come first, which says more and costs no connection
 
@@ -38,11 +38,11 @@ class BoundedConnection(psycopg.Connection[Any]):
 def bound_answers(engine: Engine, statement_seconds: float | None) -> None:
     """Have every connection of an engine wait a little longer for an answer than a statement may take, if it may not
     take for ever."""
+    opener = Opener(BoundedConnection)
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> BoundedConnection:
-        connection = connect_as_admitted(BoundedConnection, arguments, named)
-        assert isinstance(connection, BoundedConnection)
+        connection = opener.connect(arguments, named)
         if statement_seconds is not None:
             connection.answer_seconds_max = statement_seconds + GRACE_SECONDS
         return connection

@@ -17,6 +17,12 @@ WRITE_WAIT_SECONDS_MAX = 2.0
 
 WRITE_POLL_SECONDS = 0.001
 CONNECT_SECONDS_MAX = 2
+SILENT_SECONDS_MAX = 20.0
+"""A worker that says nothing for so long in the middle of a transaction was cut off or stopped: the server ends it, so
+that others get at its meetings. The network alone would take hours to notice."""
+_DEAD_PEER = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""A server whose host lost its power says nothing: it is given up after some 10 s. Linux would wait for 15 minutes."""
+
 READ_WAIT_MILLISECONDS = 2000
 CHECKPOINT_PAGES_INTAKE = 25_000  # 100 MB: the worker checkpoints every 1,000 pages, intake only if it never does
 WAL_BYTES_KEPT = 64 * 1024 * 1024  # a longer one, which a slow reader made, is cut to this when it begins anew
@@ -31,13 +37,14 @@ def open_postgres(url: URL, durable: bool, statement_seconds: float | None) -> E
     settings = {"timezone": "UTC", "jit": "off"}  # compiling costs more than any query here
     if not durable:
         settings["synchronous_commit"] = "off"
+        settings["idle_in_transaction_session_timeout"] = str(int(SILENT_SECONDS_MAX * 1000))
     if statement_seconds is not None:
         settings |= dict.fromkeys(("statement_timeout", "lock_timeout"), str(int(statement_seconds * 1000)))
     connect_args: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS_MAX,
         "application_name": "joinlog",
         "options": f"{url.query.get('options', '')} {session_options(settings)}".strip(),
-        "keepalives_idle": 30,
+        **_DEAD_PEER,
     }
     engine = create_engine(
         url.difference_update_query(["options"]),

@@ -9,7 +9,7 @@ https://www.pgbouncer.org/features.html. Which of the two it is, the connection 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, event
@@ -18,22 +18,32 @@ _MARK = "joinlog.session"  # a setting of ours: a session that has it got all of
 _REFUSED = "unsupported startup parameter"  # what PgBouncer says to `options`
 _POOLED = "joinlog_pooled"
 
+Kind = TypeVar("Kind", bound="psycopg.Connection[Any]")
+
 
 def session_options(settings: Mapping[str, str]) -> str:
     """Settings as the `options` of a connection."""
     return " ".join(f"-c {name}={value}" for name, value in {**settings, _MARK: "1"}.items())
 
 
-def connect_as_admitted(
-    kind: type[psycopg.Connection[Any]], arguments: list[Any], named: dict[str, Any]
-) -> psycopg.Connection[Any]:
-    """Connect with the session's options, or without them where a pooler refuses any."""
-    try:
-        return kind.connect(*arguments, **named)
-    except psycopg.OperationalError as error:
-        if _REFUSED not in str(error) or "options" not in named:
-            raise
-        return kind.connect(*arguments, **{name: value for name, value in named.items() if name != "options"})
+class Opener(Generic[Kind]):
+    """Connects with the session's options, or without them where a pooler refused them once."""
+
+    def __init__(self, kind: type[Kind]) -> None:
+        self._kind = kind
+        self._is_refused = False
+
+    def connect(self, arguments: list[Any], named: dict[str, Any]) -> Kind:
+        """A connection. Raises psycopg.OperationalError."""
+        bare = {name: value for name, value in named.items() if name != "options"}
+        if not self._is_refused:
+            try:
+                return self._kind.connect(*arguments, **named)
+            except psycopg.OperationalError as error:
+                if _REFUSED not in str(error):
+                    raise
+            self._is_refused = True
+        return self._kind.connect(*arguments, **bare)
 
 
 def keep_settings(engine: Engine, settings: Mapping[str, str]) -> None:

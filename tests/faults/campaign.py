@@ -132,8 +132,8 @@ def _prove(stage: faults.Stage, kind: str, made: Counter[str], begun: float) -> 
             read_envelope(encode(event)).idempotency_key: (event, is_valid) for event, is_valid in stage.load.taken
         }
         states = _states(database)
-        wrong += _look_at_inbox(database, kind, {key: valid for key, (_, valid) in taken.items()})
-        wrong += _look_at_tables(database, kind, [event for event, _ in taken.values()])
+        wrong += look_at_inbox(database, kind, {key: valid for key, (_, valid) in taken.items()})
+        wrong += look_at_tables(database, kind, [event for event, _ in taken.values()])
     finally:
         database.close()
     ended = Counter(stage.kept.ended)
@@ -156,7 +156,7 @@ def _states(database: Database) -> Counter[str]:
     return Counter({row["state"]: row["n"] for row in rows})
 
 
-def _look_at_inbox(database: Database, kind: str, taken: dict[str, bool]) -> list[str]:
+def look_at_inbox(database: Database, kind: str, taken: dict[str, bool]) -> list[str]:
     """Each event that was taken is there once, done if it is valid and dead if it is not."""
     rows = select(database, "SELECT idempotency_key, state FROM inbox_event")
     kept = {row["idempotency_key"]: row["state"] for row in rows}
@@ -168,7 +168,7 @@ def _look_at_inbox(database: Database, kind: str, taken: dict[str, bool]) -> lis
     return [f"{kind}: {number} events are {what} {dict(odd)}" for what, number in found.items() if number]
 
 
-def _look_at_tables(database: Database, kind: str, events: list[dict[str, object]]) -> list[str]:
+def look_at_tables(database: Database, kind: str, events: list[dict[str, object]]) -> list[str]:
     """The tables are what a drain without faults makes of the same events, and what a rebuild makes of the inbox."""
     wrong = [f"{kind}: rebuild finds {example}" for example in rebuild(database, check_only=True).examples[:5]]
     with tempfile.TemporaryDirectory(prefix="joinlog-undisturbed-") as folder:

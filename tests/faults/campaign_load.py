@@ -51,11 +51,11 @@ def deliveries(random: Random) -> Iterator[tuple[Json, bool]]:
 class Load:
     """Several connections that deliver until they are halted; `drift_seconds` is how far Zoom's clock is from ours."""
 
-    def __init__(self, url: str, random: Random, per_second: float) -> None:
+    def __init__(self, url: str, random: Random, per_second: float, senders: int = SENDERS) -> None:
         self._url = f"{url}/webhook"
         self._source = deliveries(random)
         self._random = Random(random.random())
-        self._pause = SENDERS / per_second
+        self._pause = senders / per_second
         self._again: queue.SimpleQueue[tuple[Json, bool]] = queue.SimpleQueue()
         self._guard = threading.Lock()
         self._halted = threading.Event()
@@ -67,7 +67,13 @@ class Load:
         self.longest_seconds = {"any answer": 0.0, "204": 0.0}
         self.silences: list[tuple[float, float]] = []  # since when, on the monotonic clock, and for how many seconds
         self._last = dict.fromkeys(self.longest_seconds, time.monotonic())
-        self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(SENDERS)]
+        self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(senders)]
+
+    def measure_anew(self) -> None:
+        """Forget how long it was without an answer until now."""
+        with self._guard:
+            self.longest_seconds = dict.fromkeys(self.longest_seconds, 0.0)
+            self._last = dict.fromkeys(self.longest_seconds, time.monotonic())
 
     def start(self) -> None:
         """Begin."""

@@ -1,0 +1,1 @@
+"""`make cluster`: seven hosts on one machine, their parts killed, and a count of what was lost."""

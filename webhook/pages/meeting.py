@@ -13,6 +13,7 @@ from schema.store.meetings import (
     MeetingRow,
     OccurrenceRow,
     read_contradicted,
+    read_dates,
     read_instances,
     read_meeting,
     read_meetings,
@@ -22,7 +23,7 @@ from schema.store.meetings import (
 from webhook.access import granted, require_meeting
 from webhook.pages.charts import chart_of
 from webhook.pages.formatting import fragment_answer, read_account
-from webhook.pages.page_links import DURATIONS
+from webhook.pages.page_links import DURATIONS, links_listed
 from webhook.pages.parameters import read_moment
 from webhook.parts import parts
 
@@ -73,8 +74,11 @@ def meeting(account: str, meeting_id: int) -> str | Response:
     if "HX-Request" in request.headers:
         return fragment_answer(part)
     decided = request.args.get("decided")
+    with parts().database.read() as connection:
+        dates = read_dates(connection, account_id, meeting_id) if who.decides else []
     return render_template(
         "meeting.html", meeting=row, part=part, durations=DURATIONS, decided=decided,
+        page_links=links_listed(meeting_id), starts={one.occurrence_id: one.scheduled_start for one in dates},
         elsewhere=_reviews_elsewhere(meeting_id) if decided and who.meeting_id is None else [],
     )  # fmt: skip
 

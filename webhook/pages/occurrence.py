@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from schema.people import WHO, Minimum, Person
 from schema.store.meetings import InstanceRow, OccurrenceRow, read_instances, read_meeting, read_occurrences
 from schema.store.people import PersonStay, read_people, read_presence, read_stays_of
-from webhook.access import granted, require_meeting
+from webhook.access import granted, require_occurrence
 from webhook.pages.curves import curve_of, share
 from webhook.pages.exports import export, person_for
 from webhook.pages.filters import SEARCH_CHARACTERS_MAX, words_of
@@ -29,6 +29,7 @@ from webhook.pages.formatting import (
     read_account,
     read_occurrence,
 )
+from webhook.pages.page_links import DURATIONS, links_listed
 from webhook.parts import parts
 from webhook.tokens import Role
 
@@ -115,8 +116,8 @@ def chosen(people: Sequence[Person], asked: Asked, words: Sequence[str], role: R
 @blueprint.route("/meeting/<account>/<int:meeting_id>/occurrence/<occurrence>", methods=["GET", "POST"])
 def page(account: str, meeting_id: int, occurrence: str) -> str | Response:
     """The page; a post carries the search."""
-    require_meeting(meeting_id)
     account_id, occurrence_id = read_account(account), read_occurrence(occurrence)
+    require_occurrence(meeting_id, occurrence_id)
     search = request.form.get("q", "")[:SEARCH_CHARACTERS_MAX].strip()
     with parts().database.read() as connection:
         meeting = read_meeting(connection, account_id, meeting_id)
@@ -128,7 +129,8 @@ def page(account: str, meeting_id: int, occurrence: str) -> str | Response:
         asked = asked._replace(page=read_asked(request.form).page)
         html, tag = _render(row, account_id, meeting_id, asked, search), ""
     else:
-        key = ("occurrence", account_id, meeting_id, occurrence_id, granted().role, asked)
+        of_one = granted().occurrence_id is not None  # its page leads nowhere else
+        key = ("occurrence", account_id, meeting_id, occurrence_id, granted().role, of_one, asked)
         shown = parts().fragments.get(key, lambda: _render(row, account_id, meeting_id, asked, ""), PART_FRESH_SECONDS)
         if "HX-Request" in request.headers:
             return fragment_answer(shown)
@@ -137,14 +139,16 @@ def page(account: str, meeting_id: int, occurrence: str) -> str | Response:
     return render_template(
         "occurrence.html", meeting=meeting, meeting_id=meeting_id, occurrence=row, html=html, tag=tag, url=url,
         meeting_address=meeting_url(account_id, meeting_id), asked=asked, search=search, orders=ORDERS,
+        durations=DURATIONS, page_links=links_listed(meeting_id, occurrence_id),
+        starts={occurrence_id: row.scheduled_start},
     )  # fmt: skip
 
 
 @blueprint.get("/meeting/<account>/<int:meeting_id>/occurrence/<occurrence>/curve.json")
 def curve(account: str, meeting_id: int, occurrence: str) -> Response:
     """How many were present over all instances: two lists for the chart, seconds since 1970 and people from then on."""
-    require_meeting(meeting_id)
     account_id, occurrence_id = read_account(account), read_occurrence(occurrence)
+    require_occurrence(meeting_id, occurrence_id)
     with parts().database.read() as connection:
         row = _found(connection, account_id, meeting_id, occurrence_id)
         uuids = [one.uuid for one in _instances(connection, account_id, meeting_id, occurrence_id)]
@@ -158,8 +162,8 @@ def curve(account: str, meeting_id: int, occurrence: str) -> Response:
 )
 def people_file(account: str, meeting_id: int, occurrence: str, form: str) -> Response:
     """Just the rows that the page shows, all pages of them; a post carries the search."""
-    require_meeting(meeting_id)
     account_id, occurrence_id = read_account(account), read_occurrence(occurrence)
+    require_occurrence(meeting_id, occurrence_id)
     asked, role = read_asked(request.args), granted().role
     with parts().database.read() as connection:
         _found(connection, account_id, meeting_id, occurrence_id)

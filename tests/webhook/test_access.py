@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from joinlog.access import access as access_command
+from schema.addresses import instance_url
 from schema.settings import Settings
 from schema.store.page_links import ENDED_DAYS_KEPT, PageLinkRow, read_revoked_links, record_link, revoke_link
 from tests.conftest import SIGNING_KEY, settings_for
@@ -20,7 +21,7 @@ from tests.inbox_to_tables import one, select, take
 from tests.page_client import ORIGIN, TOKENS, Site, Visitor, open_site
 from tests.stories import ACCOUNT, Story
 from webhook import access
-from webhook.pages.formatting import instance_url, mask_email
+from webhook.pages.formatting import mask_email
 from webhook.parts import parts_of
 from webhook.tokens import AccessRefused, Refusal, Role, Tokens, new_pass, read_duration
 

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from schema.addresses import instance_url, meeting_url, occurrence_url, uuid_part
 from schema.store.page_links import read_links_made, read_revoked_links
 from tests.conftest import settings_for
 from tests.inbox_to_tables import drain, one, select, take
 from tests.page_client import TOKENS, Site, Visitor, open_site
 from tests.stories import ACCOUNT, Story
 from webhook import access
-from webhook.pages.formatting import instance_url, meeting_url, occurrence_url, uuid_part
 from webhook.tokens import Role
 
 STORY, OTHER = Story(), Story(meeting_id=99)

@@ -13,6 +13,7 @@ from typing import Any
 import openpyxl
 import pytest
 
+from schema.addresses import instance_url, meeting_url, occurrence_part, occurrence_url
 from schema.people import Minimum, Person, as_hms, as_percent
 from schema.settings import Settings
 from schema.store.database import Database
@@ -21,13 +22,14 @@ from tests.inbox_to_tables import insert_rows, take
 from tests.page_client import Site, Visitor, open_site
 from tests.stories import ACCOUNT, WEEK_MINUTES, Json, Story, at
 from webhook.pages import tail
-from webhook.pages.formatting import occurrence_part, occurrence_url, read_occurrence
+from webhook.pages.formatting import read_occurrence, with_dates
 from webhook.pages.occurrence import FILE_COLUMNS, PEOPLE_SHOWN, TABS
 from webhook.tokens import Role
 
 FIRST = 60.0
 WEEKS = {"1001": FIRST, "1002": FIRST + WEEK_MINUTES}
 w = Story()
+MEETING = meeting_url(ACCOUNT, w.meeting_id)
 PAGE = occurrence_url(ACCOUNT, w.meeting_id, "1001")
 ANN = "Ann Ünal 🎉"
 FORMULA = "=cmd|'/c calc'!A1"
@@ -223,6 +225,31 @@ def test_every_date_of_a_meeting_leads_to_its_page(site: Site) -> None:
     for occurrence in WEEKS:
         assert f'class="date" href="{occurrence_url(ACCOUNT, w.meeting_id, occurrence)}"' in html
     assert f'href="{PAGE}?who=no-shows"' in html
+
+
+def test_every_date_leads_to_its_occurrence(site: Site) -> None:
+    """From the live page, the log, the filters, the evidence and the queue of those to decide, and from Health."""
+    take(site.database, *week(), w.started(FIRST + 3000, "stray"), w.ended(FIRST + 3030, FIRST + 3000, "stray"))
+    visitor = site.visitor()
+    leads = f'href="{PAGE}"'
+    live = visitor.get("/").text
+    (line,) = re.findall(r'<tr class="line" data-kind="started".*?</tr>', live, re.DOTALL)[-1:]
+    assert re.search(rf'<td class="o"><a {leads}><time', line)
+    assert f'class="chip-page" {leads}' in live
+    evidence = visitor.get(instance_url(ACCOUNT, "stray")).text
+    assert {"1001", "1002"} <= set(re.findall(rf'href="{PAGE.removesuffix("1001")}(\d+)"', evidence))
+    assert leads in re.findall(r'id="review".*?</section>', visitor.get(MEETING).text, re.DOTALL)[0]
+    health = visitor.get("/health").text
+    (where,) = re.findall(r'id="wrong-link_undecided".*?</div>', health, re.DOTALL)
+    assert f'href="{instance_url(ACCOUNT, "stray")}"' in where
+    take(site.database, w.started(FIRST + WEEK_MINUTES, "next"))  # it runs: nothing has come for long
+    assert f'href="{PAGE.replace("1001", "1002")}"' in visitor.get("/").text
+
+
+def test_a_sentence_of_evidence_leads_to_the_dates_it_names() -> None:
+    html = with_dates("they had registered for 1001, not for <b>", {"1001": at(FIRST)}, ACCOUNT, w.meeting_id)
+    assert f'<a href="{PAGE}"><time' in html
+    assert "</time></a>, not for &lt;b&gt;" in html
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
 from markupsafe import Markup
 
+from schema.addresses import occurrence_url
 from schema.log_kinds import LOG_KINDS
 from schema.store.database import Database
 from schema.store.join_log import Cursor, Line, read_lines_before
@@ -26,7 +27,7 @@ from webhook.access import granted
 from webhook.pages.curves import curve_through, peak_of, samples, spark_path
 from webhook.pages.facets import facets_of
 from webhook.pages.filters import SEARCH_HEADER, Filters, read_filters, read_search
-from webhook.pages.formatting import iso, occurrence_url, searched_text, token_of
+from webhook.pages.formatting import iso, searched_text, token_of
 from webhook.pages.fragments import Fragment
 from webhook.pages.pagination import PAGE_LINES, Reader, read_cursor
 from webhook.parts import parts

@@ -13,23 +13,18 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, abort, current_app, render_template, request
 from sqlalchemy import Connection
 
+from schema.addresses import meeting_url, occurrence_url
 from schema.people import WHO, Minimum, Person
+from schema.store.audit import read_records
 from schema.store.meetings import InstanceRow, OccurrenceRow, read_instances, read_meeting, read_occurrences
 from schema.store.people import PersonStay, read_people, read_presence, read_stays_of
 from webhook.access import granted, require_occurrence
 from webhook.pages.curves import curve_of, share
 from webhook.pages.exports import export, person_for
 from webhook.pages.filters import SEARCH_CHARACTERS_MAX, words_of
-from webhook.pages.formatting import (
-    email_for,
-    fragment_answer,
-    meeting_url,
-    occurrence_url,
-    person_token,
-    read_account,
-    read_occurrence,
-)
+from webhook.pages.formatting import email_for, fragment_answer, person_token, read_account, read_occurrence
 from webhook.pages.page_links import DURATIONS, links_listed
+from webhook.pages.record import record_says
 from webhook.parts import parts
 from webhook.tokens import Role
 
@@ -198,6 +193,7 @@ def _render(row: OccurrenceRow, account_id: str, meeting_id: int, asked: Asked, 
         instances = _instances(connection, account_id, meeting_id, row.occurrence_id)
         uuids = [one.uuid for one in instances]
         people = read_people(connection, account_id, meeting_id, row.occurrence_id)
+        records = read_records(connection, account_id, meeting_id, row.occurrence_id)
         wanted = chosen(people, asked, words_of(search), role)
         pages = max(1, -(-len(wanted) // PEOPLE_SHOWN))
         number = min(max(1, asked.page), pages)
@@ -205,6 +201,7 @@ def _render(row: OccurrenceRow, account_id: str, meeting_id: int, asked: Asked, 
         stays: dict[str, list[PersonStay]] = {}
         for stay in read_stays_of(connection, account_id, uuids, [one.person_id for one in shown]):
             stays.setdefault(stay.person_id, []).append(stay)
+    has_credentials = account_id in {one.account_id for one in parts().settings.zoom_credentials}
     begin, end = row.held_from or now, row.held_until or now
     tokens = parts().guard.tokens
     return render_template(
@@ -213,6 +210,7 @@ def _render(row: OccurrenceRow, account_id: str, meeting_id: int, asked: Asked, 
         url=occurrence_url(account_id, meeting_id, row.occurrence_id),
         account_id=account_id,
         instances=instances,
+        record=record_says(records, has_credentials, role is Role.OPERATOR),
         asked=asked,
         search=search,
         tabs=tabs_of(people, asked),

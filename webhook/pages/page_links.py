@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from flask import Blueprint, abort, render_template, request
 
+from schema.addresses import meeting_url, occurrence_url
 from schema.store.meetings import MeetingRow, read_meeting, read_occurrences
 from schema.store.page_links import PageLinkRow, read_link_made, read_open_links, record_link, revoke_link
 from webhook.access import granted, operators_only, require_meeting
-from webhook.pages.formatting import meeting_url, occurrence_url, read_account, read_occurrence
+from webhook.pages.formatting import read_account, read_occurrence
 from webhook.parts import parts
 from webhook.tokens import AccessRefused, Pass, Role, link_of, new_pass, read_duration
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, abort, render_template, request
 
+from schema.addresses import meeting_url
 from schema.people import Person
 from schema.states import PersonStanding
 from schema.store.meetings import OccurrenceRow, read_instances, read_meeting, read_occurrences
@@ -15,7 +16,7 @@ from schema.store.people import read_people, read_presence
 from webhook.access import granted, require_meeting
 from webhook.pages.curves import curve_of, samples
 from webhook.pages.exports import export, person_for
-from webhook.pages.formatting import email_for, meeting_url, person_token, read_account
+from webhook.pages.formatting import email_for, person_token, read_account
 from webhook.pages.parameters import read_number
 from webhook.parts import parts
 

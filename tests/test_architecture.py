@@ -22,7 +22,8 @@ WORLDLY = {"flask", "redis", "rq", "sqlalchemy", "sqlmodel", "psycopg", "sqlite3
 HARMLESS = {"urllib.parse"}  # it takes texts apart
 PURE = (
     "schema.zoom", "schema.states", "schema.log_kinds", "schema.rows", "schema.known", "schema.change",
-    "schema.reserved", "schema.addresses", "schema.own_events", "schema.alerts", "schema.accuracy", "webhook.signature", "webhook.tokens",
+    "schema.reserved", "schema.addresses", "schema.own_events", "schema.alerts", "schema.accuracy",
+    "webhook.signature", "webhook.tokens",
     "workers.core", "workers.notify.conditions", "workers.notify.telling",
     "joinlog.fakezoom.world", "joinlog.fakezoom.delivery", "joinlog.fakezoom.mix", "joinlog.fakezoom.truth",
     "joinlog.fakezoom.events", "joinlog.fakezoom.open_facts", "joinlog.fakezoom.api", "joinlog.fakezoom.standings",

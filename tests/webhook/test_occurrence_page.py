@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from html import unescape
 from typing import Any
 
 import openpyxl
@@ -23,7 +24,7 @@ from tests.page_client import Site, Visitor, open_site
 from tests.stories import ACCOUNT, WEEK_MINUTES, Json, Story, at
 from webhook.pages import tail
 from webhook.pages.formatting import read_occurrence, with_dates
-from webhook.pages.occurrence import FILE_COLUMNS, PEOPLE_SHOWN, TABS
+from webhook.pages.occurrence import FILE_COLUMNS, ORDERS, PEOPLE_SHOWN, TABS
 from webhook.tokens import Role
 
 FIRST = 60.0
@@ -70,8 +71,16 @@ def week() -> list[Json]:
 def tabs(html: str) -> dict[str, int]:
     """The counts of the tabs, by label."""
     return {
-        label: int(count) for label, count in re.findall(r'>([A-Z][a-z-]+) <span class="count">(\d+)</span></a>', html)
+        label: int(count)
+        for label, count in re.findall(r'>([A-Z][a-z-]+) <span class="count">(\d+)</span></(?:a|button)>', html)
     }
+
+
+def headings(html: str) -> dict[str, tuple[str | None, str]]:
+    """The headings of the table of people: how it is sorted by each, and the query of where it leads."""
+    table = html.partition("of-occurrence")[2].partition("</thead>")[0]
+    found = re.findall(r'<th scope="col"[^>]*?(?: aria-sort="(\w+)")?><a href="[^"?]*\?([^"]*)">(\w+)', table)
+    return {label: (way or None, query) for way, query, label in found}
 
 
 def names(html: str) -> list[str]:
@@ -125,8 +134,55 @@ def test_rows_are_sorted_as_the_address_says(site: Site) -> None:
     take(site.database, *week())
     visitor = site.visitor()
     assert [r["name"] for r in rows_of(visitor, "?who=registrants&sort=name")] == [FORMULA, ANN, "Cid"]
-    assert [r["name"] for r in rows_of(visitor, "?who=registrants&sort=shortest")] == ["Cid", FORMULA, ANN]
-    assert [r["name"] for r in rows_of(visitor, "?who=attended&sort=longest")] == [ANN, FORMULA]
+    assert [r["name"] for r in rows_of(visitor, "?who=registrants&sort=-name")] == ["Cid", ANN, FORMULA]
+    assert [r["name"] for r in rows_of(visitor, "?who=registrants&sort=time")] == ["Cid", FORMULA, ANN]
+    assert [r["name"] for r in rows_of(visitor, "?who=attended")] == [ANN, FORMULA]
+    assert [r["name"] for r in rows_of(visitor, "?who=registrants&sort=-first")][-1] == "Cid"  # who never came is last
+
+
+def test_a_heading_sorts_keeps_the_rest_of_the_address_and_turns_around(site: Site) -> None:
+    take(site.database, *week())
+    visitor = site.visitor()
+    html = visitor.get(f"{PAGE}?who=registrants&min_minutes=10&min_share=20").text
+    kept = "who=registrants&amp;{}min_minutes=10&amp;min_share=20"
+    assert headings(html) == {
+        "Name": (None, kept.format("sort=name&amp;")), "Address": (None, kept.format("sort=email&amp;")),
+        "Registered": (None, kept.format("sort=registered&amp;")),
+        "Time": ("descending", kept.format("sort=time&amp;")), "Share": (None, kept.format("sort=-share&amp;")),
+        "Why": (None, kept.format("sort=why&amp;")), "Stays": (None, kept.format("sort=first&amp;")),
+    }  # fmt: skip
+    turned = headings(visitor.get(f"{PAGE}?who=registrants&sort=name").text)
+    assert turned["Name"] == ("ascending", "who=registrants&amp;sort=-name")
+    assert turned["Time"] == (None, "who=registrants")  # the order that needs no word
+    for order in ORDERS:
+        assert len(names(visitor.get(f"{PAGE}?who=all&sort={order}").text)) == 5
+
+
+def test_viewers_sort_by_what_they_see(site: Site) -> None:
+    take(site.database, *(signed_up(name, name) for name in ("jz", "ja")), w.created(0, WEEKS))
+    path = occurrence_url(ACCOUNT, w.meeting_id, "1002")
+    by_address = "?who=registrants&sort=email"
+    assert [row["name"] for row in rows_of(site.visitor(), by_address, path)] == ["ja", "jz"]
+    masked = [row["email"] for row in rows_of(site.visitor(Role.VIEWER), by_address, path)]
+    assert masked == sorted(masked)
+
+
+def test_a_search_is_kept_from_tab_to_tab_with_order_and_minimum(site: Site) -> None:
+    take(site.database, *week())
+    visitor = site.visitor()
+    html = visitor.post(f"{PAGE}?who=attended&min_minutes=10&sort=name", {"q": "example.com"}).text
+    assert names(html) == ["=cmd|&#39;/c calc&#39;!A1", ANN]
+    (again,) = re.findall(r'<form method="post" id="again".*?</form>', html)
+    assert 'name="q" value="example.com"' in again
+    (tab,) = re.findall(r'<button class="link" form="again" formaction="([^"]+)">No-shows', html)
+    assert "min_minutes=10" in tab
+    assert "sort=name" in tab
+    assert names(visitor.post(unescape(tab), {"q": "example.com"}).text) == ["Cid"]
+    (heading,) = re.findall(r'form="again" formaction="([^"]+)">Name', html)
+    assert names(visitor.post(unescape(heading), {"q": "example.com"}).text)[0] == ANN
+    minimum = visitor.post(PAGE, {"q": "example.com", "who": "attended", "sort": "name", "min_minutes": "20"}).text
+    assert (tabs(minimum)["Enough"], tabs(minimum)["Short"]) == (1, 1)
+    assert f'data-address="{PAGE}?who=attended&amp;sort=name&amp;min_minutes=20"' in minimum
 
 
 def test_viewers_see_addresses_masked_and_cannot_search_for_them(site: Site) -> None:

@@ -17,14 +17,12 @@ import pytest
 from schema.addresses import instance_url, meeting_url, occurrence_part, occurrence_url
 from schema.people import Minimum, Person, as_hms, as_percent
 from schema.settings import Settings
-from schema.store.database import Database
-from tests.conftest import settings_for
-from tests.inbox_to_tables import insert_rows, take
+from tests.inbox_to_tables import take
 from tests.page_client import Site, Visitor, open_site
 from tests.stories import ACCOUNT, WEEK_MINUTES, Json, Story, at
 from webhook.pages import tail
 from webhook.pages.formatting import read_occurrence, with_dates
-from webhook.pages.occurrence import FILE_COLUMNS, ORDERS, PEOPLE_SHOWN, TABS
+from webhook.pages.occurrence import FILE_COLUMNS, ORDERS, TABS
 from webhook.tokens import Role
 
 FIRST = 60.0
@@ -34,8 +32,6 @@ MEETING = meeting_url(ACCOUNT, w.meeting_id)
 PAGE = occurrence_url(ACCOUNT, w.meeting_id, "1001")
 ANN = "Ann Ünal 🎉"
 FORMULA = "=cmd|'/c calc'!A1"
-PAGE_BYTES_MAX = 200 * 1024
-CROWD = 10_000
 
 
 @pytest.fixture
@@ -306,49 +302,6 @@ def test_a_sentence_of_evidence_leads_to_the_dates_it_names() -> None:
     html = with_dates("they had registered for 1001, not for <b>", {"1001": at(FIRST)}, ACCOUNT, w.meeting_id)
     assert f'<a href="{PAGE}"><time' in html
     assert "</time></a>, not for &lt;b&gt;" in html
-
-
-@pytest.fixture
-def crowded(sqlite_url: str) -> Iterator[Site]:
-    """Ten thousand people in one occurrence, half of whom came."""
-    with open_site(settings_for(sqlite_url, "redis://127.0.0.1:1/0")) as opened:
-        fill(opened.database)
-        yield opened
-
-
-def fill(database: Database) -> None:
-    """The rows of CROWD registrants, and of the stays of half of them."""
-    take(database, w.created(0, WEEKS), w.started(FIRST), w.ended(FIRST + 60, FIRST))
-    key = {"account_id": ACCOUNT, "meeting_id": w.meeting_id}
-    registrants, registrations, stays = [], [], []
-    for number in range(CROWD):
-        who = {**key, "registrant_id": f"r{number}"}
-        email = f"someone.{number}@long-company-name.example"
-        registrants.append({**who, "email": email, "first_name": "Maximiliane", "last_name": f"Ünal-Nguyễn {number}"})
-        registrations.append({**who, "occurrence_id": "*", "status": "approved", "since": at(0)})
-        came = {"first_seen_at": at(FIRST), "joined_at": at(FIRST), "counts_from": at(FIRST), "left_at": at(FIRST + 30)}
-        person_id = f"registrant:r{number}"
-        if number % 2 == 0:
-            stays.append({**who, **came, "uuid": "run-1==", "connection_id": str(number), "person_id": person_id})
-    with database.write() as connection:
-        insert_rows(connection, "registrant", registrants)
-        insert_rows(connection, "registration", registrations)
-        insert_rows(connection, "participant", stays)
-
-
-def test_ten_thousand_people_fit_on_pages_and_into_files(crowded: Site) -> None:
-    visitor = crowded.visitor()
-    for query in ("?who=all&page=50", "?who=no-shows&min_minutes=5"):
-        answer = visitor.get(f"{PAGE}{query}")
-        assert len(names(answer.text)) == PEOPLE_SHOWN
-        assert len(answer.data) < PAGE_BYTES_MAX
-    assert tabs(answer.text)["No-shows"] == CROWD / 2
-    book = openpyxl.load_workbook(io.BytesIO(visitor.get(f"{PAGE}/people.xlsx").data), read_only=True)
-    rows = list(book.active.iter_rows(values_only=True))
-    assert len(rows) == CROWD + 1
-    assert {type(row[FILE_COLUMNS.index("registered_since")]) for row in rows[1:]} == {datetime}
-    text = visitor.get(f"{PAGE}/people.csv").data.decode("utf-8-sig")
-    assert len(list(csv.reader(io.StringIO(text)))) == CROWD + 1
 
 
 def person(seconds: float, share: float | None = None) -> Person:

@@ -135,7 +135,7 @@ def _dates(connection: Connection, row: InstanceRow) -> list[Date]:
 def _occurrence(connection: Connection, row: InstanceRow) -> OccurrenceRow | None:
     if row.meeting_id is None or row.occurrence_id is None:
         return None
-    found = read_occurrences(connection, row.account_id, row.meeting_id, row.occurrence_id)
+    found = read_occurrences(connection, row.account_id, row.meeting_id, [row.occurrence_id])
     return found[0] if found else None
 
 

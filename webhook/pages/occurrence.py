@@ -220,7 +220,7 @@ def file_rows(people: Sequence[Person], minimum: Minimum, role: Role) -> Iterato
 
 
 def _found(connection: Connection, account_id: str, meeting_id: int, occurrence_id: str) -> OccurrenceRow:
-    rows = read_occurrences(connection, account_id, meeting_id, occurrence_id)
+    rows = read_occurrences(connection, account_id, meeting_id, [occurrence_id])
     return rows[0] if rows else abort(404, "Joinlog has not heard of this occurrence.")
 
 

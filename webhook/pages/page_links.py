@@ -64,7 +64,7 @@ def grant_occurrence(account: str, meeting_id: int, occurrence: str) -> str:
     account_id, occurrence_id = read_account(account), read_occurrence(occurrence)
     row = _meeting(account_id, meeting_id)
     with parts().database.read() as connection:
-        if not read_occurrences(connection, account_id, meeting_id, occurrence_id):
+        if not read_occurrences(connection, account_id, meeting_id, [occurrence_id]):
             abort(404, "Joinlog has not heard of this occurrence.")
     made, is_shorter = _made(meeting_id, occurrence_id)
     return _shown(made, occurrence_url(account_id, meeting_id, occurrence_id), row.topic or str(meeting_id), is_shorter)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import getpass
+import sys
 from datetime import UTC, datetime, timedelta
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from joinlog.database import MeetingNumber, open_database
+from joinlog.report import printable
 from joinlog.suggestions import Suggesting
 from schema.settings import Settings, read_settings
-from schema.store.page_links import read_revoked_links, revoke_link
+from schema.store.database import Database
+from schema.store.page_links import PageLinkRow, read_links_made, record_link, revoke_link
+from schema.store.reports import find_accounts, find_occurrence
 from webhook.tokens import LINK_HOURS_DEFAULT, AccessRefused, Pass, Role, Tokens, link_of, new_pass, read_duration
 
+COLUMNS = ("id", "state", "role", "opens", "until", "made by", "made", "revoked")
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)  # so that an expired link can be revoked, too
 
 
@@ -26,27 +34,53 @@ def access() -> None:
 @click.option("--expires", default=f"{LINK_HOURS_DEFAULT}h", show_default=True, metavar="DURATION",
               help="How long it opens the pages: 90m, 8h, 30d.")  # fmt: skip
 @click.option("--meeting", type=MeetingNumber(), metavar="ID", help="Opens this meeting or webinar only.")
-def grant(role: str, expires: str, meeting: int | None) -> None:
+@click.option("--occurrence", metavar="ID", help="Opens this date of it only, and nothing else.")
+def grant(role: str, expires: str, meeting: int | None, occurrence: str | None) -> None:
     """Print a new page link. Whoever has it sees the pages until it ends or is revoked.
 
-    Page links are stored nowhere: note the id that is printed beside one if it may have to be revoked.
+    It is stored nowhere; `joinlog access list` knows its id, for whom it is, and until when.
     """
+    if occurrence is not None and meeting is None:
+        raise click.UsageError("--occurrence needs --meeting: which one is it a date of?")
+    settings = read_settings()
     try:
-        granted = new_pass(Role(role), read_duration(expires), datetime.now(UTC), meeting)
+        granted = new_pass(Role(role), read_duration(expires), datetime.now(UTC), meeting, occurrence)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--expires") from error
-    settings = read_settings()
-    click.echo(link_of(settings.base_url, Tokens(settings.signing_keys), granted))
+    link = link_of(settings.base_url, Tokens(settings.signing_keys), granted)
+    with open_database() as database:
+        if occurrence is not None and not _is_known(database, meeting, occurrence):
+            raise click.ClickException(
+                f"Meeting {meeting} has no occurrence {occurrence}: see joinlog report {meeting}."
+            )
+        record_link(database, made_row(granted, f"joinlog access grant, {getpass.getuser()}"))
+    click.echo(link)
     click.echo(f"{describe(granted)}. To take it back: joinlog access revoke {granted.link_id}", err=True)
 
 
 @access.command("list")
-def list_revoked() -> None:
-    """List the page links that were revoked, and when; those that still open the pages are stored nowhere."""
+@click.option("--all", "with_ended", is_flag=True, help="Also those that have ended.")
+def list_links(with_ended: bool) -> None:
+    """List the page links that open the pages now and those that were revoked, never what opens a page.
+
+    Links made by versions before this list are in it only once they are revoked.
+    """
+    now = datetime.now(UTC)
     with open_database() as database, database.read() as connection:
-        revoked = sorted(read_revoked_links(connection).items())
-    for link_id, revoked_at in revoked:
-        click.echo(f"{link_id}  {revoked_at or ''}".rstrip())
+        rows = read_links_made(connection)
+    shown = [one for one in rows if with_ended or one.is_revoked or one.is_open(now)]
+    if not shown:
+        click.echo("No page link opens the pages now.", err=True)
+    elif sys.stdout.isatty():
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for heading in COLUMNS:
+            table.add_column(heading, no_wrap=heading == "id", overflow="fold")
+        for one in shown:
+            table.add_row(*_cells(one, now))
+        Console().print(table, markup=False)
+    else:
+        for one in shown:
+            click.echo("\t".join(_cells(one, now)))
 
 
 @access.command()
@@ -65,12 +99,54 @@ def revoke(link: str) -> None:
     click.echo(f"Page link {link_id} opens nothing any more.")
 
 
-def make_link(settings: Settings, role: Role, lasts: timedelta) -> str:
-    """A new page link. Raises ConfigurationError when there is no key to sign it with."""
-    return link_of(settings.base_url, Tokens(settings.signing_keys), new_pass(role, lasts, datetime.now(UTC)))
+def make_link(settings: Settings, role: Role, lasts: timedelta, made_by: str) -> str:
+    """A new page link, written down in the list. Raises ConfigurationError when there is no key to sign it with."""
+    granted = new_pass(role, lasts, datetime.now(UTC))
+    link = link_of(settings.base_url, Tokens(settings.signing_keys), granted)
+    database = Database(settings.database_url)
+    try:
+        record_link(database, made_row(granted, made_by))
+    finally:
+        database.close()
+    return link
+
+
+def made_row(granted: Pass, made_by: str) -> PageLinkRow:
+    """A pass as the list of page links keeps it."""
+    return PageLinkRow(
+        granted.link_id, granted.role, granted.meeting_id, granted.occurrence_id, made_by, datetime.now(UTC),
+        granted.expires_at,
+    )  # fmt: skip
 
 
 def describe(granted: Pass) -> str:
     """A pass in words."""
-    only = f" of meeting {granted.meeting_id}" if granted.meeting_id is not None else ""
+    only = f" of {_opened(granted.meeting_id, granted.occurrence_id)}" if granted.meeting_id is not None else ""
     return f"For {'an' if granted.decides else 'a'} {granted.role}{only}, until {granted.expires_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _opened(meeting_id: int | None, occurrence_id: str | None) -> str:
+    if occurrence_id is not None:
+        return f"occurrence {occurrence_id} of meeting {meeting_id}"
+    return f"meeting {meeting_id}" if meeting_id is not None else "all meetings"
+
+
+def _is_known(database: Database, meeting_id: int | None, occurrence_id: str) -> bool:
+    if meeting_id is None:
+        return False
+    with database.read() as connection:
+        accounts = find_accounts(connection, meeting_id)
+        return any(find_occurrence(connection, one, meeting_id, occurrence_id) for one in accounts)
+
+
+def _cells(one: PageLinkRow, now: datetime) -> tuple[str, ...]:
+    state = "revoked" if one.is_revoked else "open" if one.is_open(now) else "ended"
+    is_known = one.role is not None
+    return (
+        one.link_id, state, one.role or "?", _opened(one.meeting_id, one.occurrence_id) if is_known else "?",
+        _minute(one.expires_at), printable(one.made_by or "?"), _minute(one.made_at), _minute(one.revoked_at),
+    )  # fmt: skip
+
+
+def _minute(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment is not None else ""

@@ -18,12 +18,13 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import click
 import structlog
 from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 
 from joinlog.database import DEMO_DATABASE_URL
 from joinlog.folder_lock import lock_folder
@@ -136,6 +137,7 @@ def _await_free_port(settings: Settings, seconds_max: float) -> int:
 def run(children: Children, plan: Plan, signals: Signals, console: Console) -> None:
     """Keep the processes running until asked to stop, and say when they are ready."""
     began = time.monotonic()
+    link = PageLink(plan.settings)
     is_ready = is_late = False
     try:
         while not signals.is_stop_asked:
@@ -145,9 +147,9 @@ def run(children: Children, plan: Plan, signals: Signals, console: Console) -> N
                 missing = what_is_missing(plan.settings)
                 if missing is None:
                     is_ready = True
-                    tell(console, plan, seconds)
+                    tell(console, plan, seconds, link)
                     if sys.stdin.isatty():
-                        on_enter(lambda: tell_page(console, plan.settings))
+                        on_enter(lambda: tell_page(console, link))
                     if plan.is_demo:
                         children.add(_child("demo", plan))
                 elif seconds > READY_SECONDS_MAX and not is_late:
@@ -176,7 +178,7 @@ def what_is_missing(settings: Settings) -> str | None:
         connection.close()
 
 
-def tell(console: Console, plan: Plan, seconds: float) -> None:
+def tell(console: Console, plan: Plan, seconds: float, link: PageLink) -> None:
     """Print where everything is."""
     settings = plan.settings
     redis = "a server started for this run" if plan.starts_redis else without_password(settings.redis_url or "")
@@ -193,7 +195,7 @@ def tell(console: Console, plan: Plan, seconds: float) -> None:
         )
     more = " Enter shows the page link again." if sys.stdin.isatty() else ""
     console.print(f"\nCtrl-C stops everything.{more}")
-    tell_page(console, settings)
+    tell_page(console, link)
 
 
 def what_posts_there(plan: Plan) -> str:
@@ -205,17 +207,32 @@ def what_posts_there(plan: Plan) -> str:
     return "paste it into your Zoom app"
 
 
-def tell_page(console: Console, settings: Settings) -> None:
-    """Print a page link, which must stay one line to be one link."""
-    console.print(f"\n  page      [bold]{page_link(settings)}[/]\n", soft_wrap=True)
+def tell_page(console: Console, link: PageLink) -> None:
+    """Print the page link, which must stay one line to be one link."""
+    try:
+        console.print(f"\n  page      [bold]{link.text()}[/]\n", soft_wrap=True)
+    except SQLAlchemyError:
+        console.print("\nNo new page link: the database does not answer. Press Enter again.\n")
 
 
-def page_link(settings: Settings) -> str:
-    """A signed link to the live page, for whoever reads this terminal."""
-    from joinlog.access import make_link
-    from webhook.tokens import Role
+class PageLink:
+    """A signed link to the live page, for whoever reads this terminal: the same one until half of its time is over."""
 
-    return make_link(settings, Role.OPERATOR, PAGE_LINK_LASTS)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._text = ""
+        self._renew_at = datetime.min.replace(tzinfo=UTC)
+
+    def text(self) -> str:
+        """The link. Raises SQLAlchemyError when a new one cannot be written down in the list."""
+        from joinlog.access import make_link
+        from webhook.tokens import Role
+
+        now = datetime.now(UTC)
+        if now >= self._renew_at:
+            self._text = make_link(self._settings, Role.OPERATOR, PAGE_LINK_LASTS, "joinlog up")
+            self._renew_at = now + PAGE_LINK_LASTS / 2
+        return self._text
 
 
 def _child(name: str, plan: Plan) -> Child:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from schema.addresses import instance_url, occurrence_url
 
 LOST_SHARE_MAX = 0.01
 """Of the webhooks of an instance; more of them lost is told to somebody."""
@@ -11,6 +14,24 @@ LOST_SHARE_MAX = 0.01
 
 LOSSY_KNOWN_FOR = timedelta(days=7)
 """For so long after that was found."""
+
+
+class Place(NamedTuple):
+    """An instance that a condition is about, and the occurrence it was, where that is known."""
+
+    account_id: str
+    meeting_id: int | None
+    uuid: str
+    occurrence_id: str | None
+    topic: str | None
+    at: datetime | None  # when the occurrence was planned; else when the instance started
+
+    @property
+    def path(self) -> str:
+        """Where its page is: the occurrence's, else the instance's."""
+        if self.occurrence_id is None:
+            return instance_url(self.account_id, self.uuid)
+        return occurrence_url(self.account_id, self.meeting_id, self.occurrence_id)
 
 
 @dataclass(frozen=True)

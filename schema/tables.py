@@ -438,6 +438,37 @@ class RevokedLink(SQLModel, table=True):
     __table_args__ = (Index("revoked_link_updated", "updated_at"),)
 
 
+class PageLink(SQLModel, table=True):
+    """Page links that were made, without what opens a page; those in revoked_link open nothing any more."""
+
+    __tablename__ = "page_link"
+    account_id: str = _key("always empty: a page link is not of one account")
+    link_id: str = _key("id of the link, as `joinlog access list` and the page link itself carry it")
+    role: str | None = _column("viewer or operator")
+    meeting_id: int | None = _column("the meeting it opens, and no other; null for all of them", BigInteger)
+    occurrence_id: str | None = _column("the occurrence it opens, and nothing else; null for the whole meeting")
+    made_by: str | None = _column("the command and the user who ran it, or the id of the operator's own page link")
+    made_at: datetime | None = _column("when it was made, UTC", UtcDateTime)
+    expires_at: datetime | None = _column("when it ends by itself, UTC", UtcDateTime)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("page_link_updated", "updated_at"), Index("page_link_expiry", "expires_at"))
+
+
+class ApiAccess(SQLModel, table=True):
+    """What Zoom's API lets the app of each account do, as a worker found it last."""
+
+    __tablename__ = "api_access"
+    account_id: str = _key("Zoom account whose credentials are set")
+    read_at: datetime | None = _column("when a worker asked last, UTC", UtcDateTime)
+    scopes: str | None = _column("the scopes that are granted, a space between two; null when no token was had")
+    events: str | None = _column(
+        "the events its apps are subscribed to, a space between two; null when it was not told"
+    )
+    error: str | None = _column("why it was not told; null when it was")
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("api_access_updated", "updated_at"),)
+
+
 class ProcessMetric(SQLModel, table=True):
     """What workers and clocks counted, for `/metrics` of the web process; several of one kind add up in one row."""
 

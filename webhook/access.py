@@ -2,7 +2,7 @@
 
 1. A link `/enter#TOKEN` is exchanged for a cookie by posting a form, so no server sees or logs the token in a URL.
 2. Every request is checked: signature, expiry, revocation; a posted form also for its form token and its origin.
-3. What a role or a link for one meeting does not allow is refused with 403.
+3. What a role, or a link for one meeting or occurrence, does not allow is refused with 403.
 
 A script sends the token itself: `Authorization: Bearer TOKEN`.
 """
@@ -31,6 +31,10 @@ FORM_FIELD = "form_token"
 FORM_HEADER = "X-Joinlog-Form"
 OPEN_ENDPOINTS = frozenset({"health.healthz", "health.readyz", "webhook", "access.enter", "access.exchange"})
 OPEN_FILES = frozenset({"joinlog.css", "enter.js", "favicon.svg"})  # needed by the page that refuses access
+OF_ONE_OCCURRENCE = frozenset({"live.live", "occurrence.page", "occurrence.curve", "occurrence.people_file",
+                              "access.leave", "static"})  # fmt: skip
+"""What a link for one occurrence opens; each of these looks which occurrence it is."""
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 blueprint = Blueprint("access", __name__)
@@ -104,6 +108,8 @@ def guard_pages(app: Flask, guard: Guard) -> None:
         except AccessRefused as refused:
             return _refuse(refused.reason)
         g.granted = granted
+        if granted.occurrence_id is not None and request.endpoint not in OF_ONE_OCCURRENCE:
+            abort(HTTPStatus.FORBIDDEN, "Your link is for one occurrence only, and this is not its page.")
         if request.method not in SAFE_METHODS and _bearer_token() is None:  # other sites cannot send it
             token = request.headers.get(FORM_HEADER) or request.form.get(FORM_FIELD) or ""
             if not guard.is_own_origin(request.headers.get("Origin")) or not guard.tokens.is_own_form(token, granted):
@@ -126,6 +132,14 @@ def require_meeting(meeting_id: int | None) -> None:
     own = granted().meeting_id
     if own is not None and own != meeting_id:
         abort(HTTPStatus.FORBIDDEN, "Your link is for one meeting only, and this is another one.")
+
+
+def require_occurrence(meeting_id: int, occurrence_id: str) -> None:
+    """Refuse with 403 when the link is for another meeting, or for another occurrence."""
+    require_meeting(meeting_id)
+    own = granted().occurrence_id
+    if own is not None and own != occurrence_id:
+        abort(HTTPStatus.FORBIDDEN, "Your link is for one occurrence only, and this is another one.")
 
 
 def operators_only(view: View) -> View:

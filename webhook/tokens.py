@@ -1,8 +1,8 @@
 """Signed page links, the sessions they are exchanged for, and form tokens. Pure.
 
-A link carries its id, a role, its expiry and perhaps one meeting; nothing of it is stored, and checking it needs no
-table. Revoking it is a row of `revoked_link`. Keys are rotated by putting a new one in front of SECRET_KEY:
-it signs from then on, the older ones still verify.
+A link carries its id, a role, its expiry and perhaps one meeting or one occurrence; checking it needs no table.
+`page_link` lists what was made, without the signature. Revoking one is a row of `revoked_link`. Keys are rotated by
+putting a new one in front of SECRET_KEY: it signs from then on, the older ones still verify.
 """
 
 from __future__ import annotations
@@ -52,12 +52,13 @@ class AccessRefused(Exception):
 
 
 class Pass(NamedTuple):
-    """What a valid link or session grants: which role, on which meeting, until when."""
+    """What a valid link or session grants: which role, on which meeting or occurrence, until when."""
 
     link_id: str
     role: Role
     expires_at: datetime
     meeting_id: int | None = None  # only this meeting, when set
+    occurrence_id: str | None = None  # only this occurrence of it, when set
 
     @property
     def decides(self) -> bool:
@@ -65,10 +66,12 @@ class Pass(NamedTuple):
         return self.role is Role.OPERATOR
 
 
-def new_pass(role: Role, lasts: timedelta, now: datetime, meeting_id: int | None = None) -> Pass:
+def new_pass(
+    role: Role, lasts: timedelta, now: datetime, meeting_id: int | None = None, occurrence_id: str | None = None
+) -> Pass:
     """A pass for a new link, under a random id."""
     expires_at = datetime.fromtimestamp(int((now + lasts).timestamp()), UTC)
-    return Pass(secrets.token_hex(LINK_ID_BYTES), role, expires_at, meeting_id)
+    return Pass(secrets.token_hex(LINK_ID_BYTES), role, expires_at, meeting_id, occurrence_id)
 
 
 def link_of(base_url: str, tokens: Tokens, granted: Pass) -> str:
@@ -130,13 +133,14 @@ def read_duration(text: str) -> timedelta:
 
 
 def _packed(granted: Pass) -> list[Any]:
-    return [granted.link_id, granted.role.value, int(granted.expires_at.timestamp()), granted.meeting_id]
+    packed = [granted.link_id, granted.role.value, int(granted.expires_at.timestamp()), granted.meeting_id]
+    return packed if granted.occurrence_id is None else [*packed, granted.occurrence_id]
 
 
 def _read(serializer: URLSafeSerializer, token: str, now: datetime) -> Pass:
     try:
-        link_id, role, expires, meeting_id = serializer.loads(token)
-        granted = Pass(str(link_id), Role(role), datetime.fromtimestamp(expires, UTC), meeting_id)
+        link_id, role, expires, meeting_id, *occurrence_id = serializer.loads(token)
+        granted = Pass(str(link_id), Role(role), datetime.fromtimestamp(expires, UTC), meeting_id, *occurrence_id)
     except (BadSignature, ValueError, TypeError) as error:
         raise AccessRefused(Refusal.FORGED) from error
     if granted.expires_at <= now:

@@ -121,6 +121,47 @@ def _audits(rows: list[Any]) -> list[Audited]:
     return [Audited._make((*row[:5], as_moment(row[5]), as_moment(row[6]), *row[7:])) for row in rows]
 
 
+class Record(NamedTuple):
+    """How Zoom's own record of an instance stands: what it said, whether it is final, and when it is read again."""
+
+    uuid: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    final_at: datetime | None
+    stays_both: int | None
+    stays_webhook_only: int | None
+    stays_report_only: int | None
+    webhooks_expected: int | None
+    webhooks_lost: int | None
+    webhooks_lost_by_event: str | None
+    read_at: datetime | None  # when its report was last read
+    due_at: datetime | None  # when it is read next
+    error: str | None  # what the last try found missing
+
+
+def read_records(connection: Connection, account_id: str, meeting_id: int, occurrence_id: str) -> list[Record]:
+    """Zoom's record of each instance of an occurrence, in order of time."""
+    query = (
+        f"SELECT {', '.join(f'i.{name}' for name in Record._fields[:10])}, t.done_at, e.due_at, e.error "
+        "FROM instance i LEFT JOIN api_task t "
+        "ON t.account_id = i.account_id AND t.kind = 'zoom.participants_read' AND t.subject = i.uuid "
+        "LEFT JOIN api_errand e "
+        "ON e.account_id = i.account_id AND e.kind = 'ended' AND e.subject = CAST(i.meeting_id AS TEXT) "
+        "WHERE i.account_id = ? AND i.meeting_id = ? AND i.occurrence_id = ? ORDER BY i.started_at, i.uuid"
+    )
+    rows = [Record(*row) for row in run(connection, query, (account_id, meeting_id, occurrence_id))]
+    return [
+        row._replace(
+            started_at=as_moment(row.started_at),
+            ended_at=as_moment(row.ended_at),
+            final_at=as_moment(row.final_at),
+            read_at=as_moment(row.read_at),
+            due_at=as_moment(row.due_at),
+        )
+        for row in rows
+    ]
+
+
 def read_losses(connection: Connection, account_id: str, uuids: Collection[str]) -> list[str]:
     """Those of these instances of which a webhook never came."""
     query = f"SELECT uuid FROM instance WHERE account_id = ? AND webhooks_lost > 0 AND uuid IN ({marks(list(uuids))})"

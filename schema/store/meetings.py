@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from schema.store.dialect import as_moment, run
+from schema.store.dialect import as_moment, marks, run
 
 
 class MeetingRow(NamedTuple):
@@ -57,6 +57,9 @@ class Date(NamedTuple):
     occurrence_id: str
     scheduled_start: datetime | None
     status: str | None
+    instances: int | None = None
+    held_from: datetime | None = None
+    held_until: datetime | None = None
 
 
 class InstanceRow(NamedTuple):
@@ -145,17 +148,29 @@ def read_dates(connection: Connection, account_id: str, meeting_id: int) -> list
     """Every occurrence of a meeting, by planned start."""
     query = f"SELECT {', '.join(Date._fields)} FROM occurrence {_OF_MEETING}"
     rows = [Date(*row) for row in run(connection, query, (account_id, meeting_id))]
-    dates = [row._replace(scheduled_start=as_moment(row.scheduled_start)) for row in rows]
-    return sorted(dates, key=lambda date: (when(date.scheduled_start), date.occurrence_id))
+    dates = [
+        row._replace(
+            scheduled_start=as_moment(row.scheduled_start),
+            held_from=as_moment(row.held_from),
+            held_until=as_moment(row.held_until),
+        )
+        for row in rows
+    ]
+    return sorted(dates, key=lambda date: (when(date.scheduled_start or date.held_from), date.occurrence_id))
 
 
 def read_occurrences(
-    connection: Connection, account_id: str, meeting_id: int, occurrence_id: str | None = None
+    connection: Connection, account_id: str, meeting_id: int, only: Collection[str] | None = None
 ) -> list[OccurrenceRow]:
-    """Every occurrence of a meeting (or just this one) with its numbers, by planned start."""
+    """Every occurrence of a meeting (or only these) with its numbers, by planned start.
+
+    One that 5,000 people came to costs 40 ms: whoever shows many asks for those of one page.
+    """
     condition, values = _OF_MEETING, [account_id, meeting_id]
-    if occurrence_id is not None:
-        condition, values = f"{condition} AND occurrence_id = ?", [*values, occurrence_id]
+    if only is not None:
+        if not only:
+            return []
+        condition, values = f"{condition} AND occurrence_id IN ({marks(tuple(only))})", [*values, *only]
     rows = run(connection, f"SELECT {_REPORT} FROM occurrence_report {condition}", values)
     beside = {
         row[0]: (as_moment(row[1]), row[2])

@@ -8,13 +8,25 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from schema.alerts import LOSSY_KNOWN_FOR, LOST_SHARE_MAX, Observed, RefusedDeliveries
+from schema.alerts import LOSSY_KNOWN_FOR, LOST_SHARE_MAX, Observed, Place, RefusedDeliveries
 from schema.store.audit import count_lossy
 from schema.store.database import Database
 from schema.store.dialect import as_moment, dialect_of, run
 from schema.store.health import read_inbox_health, read_validations
 
 UNKNOWN_SECRET, CLOCK_SKEW, JUDGED = "unknown_secret", "clock_skew", "judged"
+
+PLACES_MAX = 5  # of one condition; the pages have all of them
+_WHERE: Mapping[str, tuple[str, tuple[Any, ...]]] = {
+    "link_undecided": ("(i.account_id, i.uuid) IN (SELECT n.account_id, n.uuid FROM needs_review n)", ()),
+    "no_delivery": ("i.ended_at IS NULL AND i.started_at IS NOT NULL", ()),
+    "webhooks_lost": (
+        "i.webhooks_lost > 0 AND i.final_at >= ? AND i.webhooks_lost > ? * i.webhooks_expected "
+        "AND i.webhooks_lost < i.webhooks_expected",
+        (LOSSY_KNOWN_FOR, LOST_SHARE_MAX),
+    ),
+}
+"""Which instances each condition is about."""
 
 _NOTE = (
     "INSERT INTO endpoint_observation (account_id, kind, first_at, last_at, deliveries, seconds, secrets, updated_at) "
@@ -89,6 +101,22 @@ def observe_database(database: Database, secrets: frozenset[str]) -> Observed:
         database_fault=fault,
         lossy=lossy,
     )
+
+
+def read_places(connection: Connection, condition: str, now: datetime) -> list[Place]:
+    """The newest instances that a condition is about; none for one that is about no instance."""
+    where, values = _WHERE.get(condition, ("", ()))
+    if not where:
+        return []
+    query = (
+        "SELECT i.account_id, i.meeting_id, i.uuid, i.occurrence_id, i.topic, "
+        "COALESCE(o.scheduled_start, i.started_at) FROM instance i "
+        "LEFT JOIN occurrence o ON o.account_id = i.account_id AND o.meeting_id = i.meeting_id "
+        f"AND o.occurrence_id = i.occurrence_id WHERE {where} ORDER BY i.started_at DESC LIMIT {PLACES_MAX}"
+    )
+    bound = [now - value if isinstance(value, timedelta) else value for value in values]
+    found = [Place._make(row) for row in run(connection, query, bound)]
+    return [place._replace(at=as_moment(place.at)) for place in found]
 
 
 def _read(connection: Connection) -> Mapping[str, tuple[Any, ...]]:

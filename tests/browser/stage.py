@@ -123,7 +123,7 @@ class Stage:
 
 def page_paths(stage: Stage) -> Iterable[tuple[str, str]]:
     """Name and path of every kind of page."""
-    from webhook.pages.formatting import account_part, instance_url, meeting_url, occurrence_url
+    from schema.addresses import account_part, instance_url, meeting_url, occurrence_url
 
     account, meeting_id, uuid = stage.rows(
         "SELECT account_id, meeting_id, uuid FROM participant GROUP BY account_id, meeting_id, uuid "

@@ -12,11 +12,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from joinlog.fakezoom.delivery import validation_event
+from schema.addresses import instance_url, meeting_url
 from schema.store.page_links import revoke_link
 from tests.browser.conftest import LIGHT, Eye
 from tests.browser.stage import Stage, page_paths
 from tests.stories import ACCOUNT, Story
-from webhook.pages.formatting import instance_url, meeting_url
 from webhook.tokens import Role
 
 AXE = (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js").read_text()

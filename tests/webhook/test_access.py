@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 from collections.abc import Iterator
@@ -12,14 +13,16 @@ import pytest
 from click.testing import CliRunner
 
 from joinlog.access import access as access_command
+from schema.addresses import instance_url
 from schema.settings import Settings
-from schema.store.page_links import read_revoked_links, revoke_link
+from schema.store.page_links import ENDED_DAYS_KEPT, PageLinkRow, read_revoked_links, record_link, revoke_link
 from tests.conftest import SIGNING_KEY, settings_for
 from tests.inbox_to_tables import one, select, take
 from tests.page_client import ORIGIN, TOKENS, Site, Visitor, open_site
 from tests.stories import ACCOUNT, Story
 from webhook import access
-from webhook.pages.formatting import instance_url, mask_email
+from webhook.pages.formatting import mask_email
+from webhook.parts import parts_of
 from webhook.tokens import AccessRefused, Refusal, Role, Tokens, new_pass, read_duration
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -474,7 +477,45 @@ def test_command_prints_a_link_that_opens_the_pages(
         assert (code, granted.link_id in text) == (0, True)
         with site.database.read() as connection:
             assert list(read_revoked_links(connection)) == [granted.link_id]
-    assert granted.link_id in run_access(monkeypatch, sqlite_url, "list")[1]
+    (line,) = run_access(monkeypatch, sqlite_url, "list")[1].splitlines()
+    made_by = f"joinlog access grant, {getpass.getuser()}"
+    assert line.split("\t")[:4] == [granted.link_id, "revoked", "operator", "meeting 77"]
+    assert line.split("\t")[5] == made_by
+    assert token not in line
+
+
+def test_the_list_shows_what_opens_pages_now_and_what_was_revoked(
+    monkeypatch: pytest.MonkeyPatch, sqlite_url: str, redis_url: str
+) -> None:
+    old = new_pass(Role.VIEWER, EIGHT_HOURS, datetime.now(UTC))  # of a version that kept no list
+    with open_site(settings_for(sqlite_url, redis_url)) as site:
+        assert site.stranger().enter(TOKENS.sign_link(old)).status_code == 303
+        moments = {"ended": timedelta(hours=-1), "forgotten": timedelta(days=-ENDED_DAYS_KEPT - 1)}
+        for link_id, ends in moments.items():
+            now = datetime.now(UTC)
+            record_link(
+                site.database, PageLinkRow(link_id, "viewer", made_by="joinlog up", made_at=now, expires_at=now + ends)
+            )
+    assert run_access(monkeypatch, sqlite_url, "list")[:2] == (0, "")
+    assert run_access(monkeypatch, sqlite_url, "grant")[0] == 0
+    (line,) = run_access(monkeypatch, sqlite_url, "list")[1].splitlines()
+    assert line.split("\t")[1:4] == ["open", "viewer", "all meetings"]
+    assert run_access(monkeypatch, sqlite_url, "revoke", old.link_id)[0] == 0
+    lines = run_access(monkeypatch, sqlite_url, "list", "--all")[1].splitlines()
+    assert [line.split("\t")[1] for line in lines] == ["open", "ended", "revoked"]
+    assert lines[2].split("\t")[:4] == [old.link_id, "revoked", "?", "?"]
+
+
+def test_a_link_to_one_date_needs_its_meeting_and_the_date(monkeypatch: pytest.MonkeyPatch, weekly: Site) -> None:
+    url = parts_of(weekly.app).settings.database_url
+    _, text, _ = run_access(
+        monkeypatch, url, "grant", "--meeting", str(STORY.meeting_id), "--occurrence", "w1", "--role", "operator"
+    )
+    granted = TOKENS.read_link(text.strip().partition("#")[2], datetime.now(UTC))
+    assert (granted.meeting_id, granted.occurrence_id) == (STORY.meeting_id, "w1")
+    assert "needs --meeting" in run_access(monkeypatch, url, "grant", "--occurrence", "w1")[2]
+    refused = run_access(monkeypatch, url, "grant", "--meeting", str(STORY.meeting_id), "--occurrence", "w9")
+    assert "has no occurrence w9" in refused[2]
 
 
 @pytest.mark.parametrize(

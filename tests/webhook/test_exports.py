@@ -17,6 +17,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from schema.addresses import instance_url
 from schema.files import ROWS_AT_ONCE
 from schema.store.database import Database
 from tests.conftest import SIGNING_KEY
@@ -27,7 +28,7 @@ from tests.signed_requests import SECRET, Event
 from tests.stories import ACCOUNT, Story
 from tests.waiting import wait_until
 from webhook.pages.exports import EXPORTS_MAX
-from webhook.pages.formatting import instance_url, mask_email
+from webhook.pages.formatting import mask_email
 from webhook.pages.pagination import SCAN_LINES
 from webhook.tokens import Role, new_pass
 

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from schema.store.page_links import read_revoked_links
+from schema.addresses import instance_url, meeting_url, occurrence_url, uuid_part
+from schema.store.page_links import read_links_made, read_revoked_links
 from tests.conftest import settings_for
 from tests.inbox_to_tables import drain, one, select, take
 from tests.page_client import TOKENS, Site, Visitor, open_site
 from tests.stories import ACCOUNT, Story
 from webhook import access
-from webhook.pages.formatting import instance_url, meeting_url, uuid_part
 from webhook.tokens import Role
 
 STORY, OTHER = Story(), Story(meeting_id=99)
@@ -49,9 +49,14 @@ def site(sqlite_url: str) -> Iterator[Site]:
 # --- page links ---------------------------------------------------------------------------------------------------
 
 
-def made(visitor: Visitor, **more: str) -> str:
-    """The page link that a form makes."""
-    answer = visitor.post(f"{MEETING}/access", GRANT | more)
+def date_page(occurrence_id: str) -> str:
+    """The page of a date."""
+    return occurrence_url(ACCOUNT, STORY.meeting_id, occurrence_id)
+
+
+def made(visitor: Visitor, page: str = MEETING, **more: str) -> str:
+    """The page link that the form of a page makes."""
+    answer = visitor.post(f"{page}/access", GRANT | more)
     assert answer.status_code == 200, answer.text
     found = re.search(r'id="page-link"[^>]*>([^<]+)<', answer.text)
     assert found is not None
@@ -92,6 +97,74 @@ def test_nobody_gives_more_than_they_have(site: Site) -> None:
 @pytest.mark.parametrize("form", [{"role": "owner"}, {"expires": "soon"}, {"expires": "999d"}, {"role": ""}])
 def test_what_makes_no_sense_makes_no_link(site: Site, form: dict[str, str]) -> None:
     assert site.visitor().post(f"{MEETING}/access", GRANT | form).status_code == 400
+
+
+def test_the_list_knows_what_was_made_and_nothing_that_opens_a_page(site: Site) -> None:
+    operator = site.visitor(hours=100)
+    link = made(operator)
+    token = link.rpartition("#")[2]
+    with site.database.read() as connection:
+        (row,) = read_links_made(connection)
+    granted = TOKENS.read_link(token, datetime.now(UTC))
+    assert operator.granted is not None
+    assert (row.link_id, row.role, row.expires_at) == granted[:3]
+    assert (row.meeting_id, row.occurrence_id) == (STORY.meeting_id, None)
+    assert row.made_by == f"page link {operator.granted.link_id}"
+    for page in (MEETING, date_page("w1")):
+        text = operator.get(page).text
+        assert f'data-link-id="{row.link_id}"' in text
+        assert token not in text
+        assert token.rpartition(".")[2] not in text
+    signature = token.rpartition(".")[2]
+    held = select(site.database, "SELECT * FROM page_link")
+    assert all(signature not in str(value) for value in held[0].values())
+    assert row.link_id not in operator.get(ELSEWHERE).text
+    assert row.link_id not in site.visitor(Role.VIEWER).get(MEETING).text
+
+
+def test_a_link_of_the_list_is_copied_again_and_taken_back(site: Site) -> None:
+    operator = site.visitor(hours=100)
+    link = made(operator)
+    link_id = TOKENS.read_link(link.rpartition("#")[2], datetime.now(UTC)).link_id
+    again = operator.post("/access/show", {"link_id": link_id, "back": MEETING})
+    assert re.findall(r'id="page-link"[^>]*>([^<]+)<', again.text) == [link]
+    assert site.visitor(Role.VIEWER).post("/access/show", {"link_id": link_id}).status_code == 403
+    assert site.visitor(Role.OPERATOR, OTHER.meeting_id).post("/access/show", {"link_id": link_id}).status_code == 403
+    assert site.visitor(hours=1).post("/access/show", {"link_id": link_id}).status_code == 403  # it lasts longer
+    assert operator.post("/access/show", {"link_id": "unknown"}).status_code == 404
+    foreign = site.visitor(Role.OPERATOR, OTHER.meeting_id)
+    assert foreign.post("/access/revoke", {"link_id": link_id}).status_code == 403
+    taken = operator.post("/access/revoke", {"link_id": link_id, "back": MEETING})
+    assert f'href="{MEETING}"' in taken.text
+    assert site.stranger().enter(link).status_code == 401
+    assert f'data-link-id="{link_id}"' not in operator.get(MEETING).text
+    assert operator.post("/access/show", {"link_id": link_id}).status_code == 409
+
+
+def test_the_way_back_leads_nowhere_else(site: Site) -> None:
+    operator = site.visitor()
+    link = made(operator)
+    for back in ("https://evil.example/meeting/", "//evil.example", "javascript:alert(1)", ""):
+        assert "evil" not in operator.post("/access/revoke", {"link": link, "back": back}).text
+        assert "javascript:" not in operator.post("/access/revoke", {"link": link, "back": back}).text
+
+
+def test_a_link_to_one_date_opens_that_and_nothing_else(site: Site) -> None:
+    operator = site.visitor()
+    page = date_page("w1")
+    assert 'value="operator"' in operator.get(page).text
+    link = made(operator, page)
+    guest = site.stranger()
+    assert guest.enter(link).status_code == 303
+    assert guest.get("/").headers["Location"] == page
+    seen = guest.get(page)
+    assert (seen.status_code, guest.get(f"{page}/people.csv").status_code) == (200, 200)
+    leads_to = {url for url in re.findall(r'href="(/[^"?#]*)', seen.text) if not url.startswith("/static/")}
+    assert leads_to <= {"/", page, f"{page}/people.csv", f"{page}/people.xlsx", f"{page}/people.json"}
+    for path in (date_page("w2"), f"{date_page('w2')}/people.csv", MEETING, f"{MEETING}/series", "/lines", "/live",
+                 "/meetings", "/inbox", "/health", "/metrics", instance_url(ACCOUNT, "b")):  # fmt: skip
+        assert guest.get(path).status_code == 403, path
+    assert operator.post(f"{ELSEWHERE}/occurrence/w9/access", GRANT).status_code == 404
 
 
 def test_what_is_no_link_cannot_be_taken_back(site: Site) -> None:

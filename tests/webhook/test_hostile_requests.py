@@ -17,6 +17,7 @@ from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
+from schema.addresses import uuid_part
 from schema.settings import Settings
 from tests.conftest import SIGNING_KEY, settings_for
 from tests.inbox_to_tables import one, take
@@ -25,7 +26,6 @@ from tests.processes import running
 from tests.signed_requests import SECRET
 from tests.stories import ACCOUNT, Story
 from tests.waiting import wait_until
-from webhook.pages.formatting import uuid_part
 from webhook.pages.tail import LogTail
 from webhook.parts import parts_of
 from webhook.tokens import Role, new_pass

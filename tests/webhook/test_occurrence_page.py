@@ -8,31 +8,30 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from html import unescape
 from typing import Any
 
 import openpyxl
 import pytest
 
+from schema.addresses import instance_url, meeting_url, occurrence_part, occurrence_url
 from schema.people import Minimum, Person, as_hms, as_percent
 from schema.settings import Settings
-from schema.store.database import Database
-from tests.conftest import settings_for
-from tests.inbox_to_tables import insert_rows, take
+from tests.inbox_to_tables import take
 from tests.page_client import Site, Visitor, open_site
 from tests.stories import ACCOUNT, WEEK_MINUTES, Json, Story, at
 from webhook.pages import tail
-from webhook.pages.formatting import occurrence_part, occurrence_url, read_occurrence
-from webhook.pages.occurrence import FILE_COLUMNS, PEOPLE_SHOWN, TABS
+from webhook.pages.formatting import read_occurrence, with_dates
+from webhook.pages.occurrence import FILE_COLUMNS, ORDERS, TABS
 from webhook.tokens import Role
 
 FIRST = 60.0
 WEEKS = {"1001": FIRST, "1002": FIRST + WEEK_MINUTES}
 w = Story()
+MEETING = meeting_url(ACCOUNT, w.meeting_id)
 PAGE = occurrence_url(ACCOUNT, w.meeting_id, "1001")
 ANN = "Ann Ünal 🎉"
 FORMULA = "=cmd|'/c calc'!A1"
-PAGE_BYTES_MAX = 200 * 1024
-CROWD = 10_000
 
 
 @pytest.fixture
@@ -68,8 +67,16 @@ def week() -> list[Json]:
 def tabs(html: str) -> dict[str, int]:
     """The counts of the tabs, by label."""
     return {
-        label: int(count) for label, count in re.findall(r'>([A-Z][a-z-]+) <span class="count">(\d+)</span></a>', html)
+        label: int(count)
+        for label, count in re.findall(r'>([A-Z][a-z-]+) <span class="count">(\d+)</span></(?:a|button)>', html)
     }
+
+
+def headings(html: str) -> dict[str, tuple[str | None, str]]:
+    """The headings of the table of people: how it is sorted by each, and the query of where it leads."""
+    table = html.partition("of-occurrence")[2].partition("</thead>")[0]
+    found = re.findall(r'<th scope="col"[^>]*?(?: aria-sort="(\w+)")?><a href="[^"?]*\?([^"]*)">(\w+)', table)
+    return {label: (way or None, query) for way, query, label in found}
 
 
 def names(html: str) -> list[str]:
@@ -123,8 +130,55 @@ def test_rows_are_sorted_as_the_address_says(site: Site) -> None:
     take(site.database, *week())
     visitor = site.visitor()
     assert [r["name"] for r in rows_of(visitor, "?who=registrants&sort=name")] == [FORMULA, ANN, "Cid"]
-    assert [r["name"] for r in rows_of(visitor, "?who=registrants&sort=shortest")] == ["Cid", FORMULA, ANN]
-    assert [r["name"] for r in rows_of(visitor, "?who=attended&sort=longest")] == [ANN, FORMULA]
+    assert [r["name"] for r in rows_of(visitor, "?who=registrants&sort=-name")] == ["Cid", ANN, FORMULA]
+    assert [r["name"] for r in rows_of(visitor, "?who=registrants&sort=time")] == ["Cid", FORMULA, ANN]
+    assert [r["name"] for r in rows_of(visitor, "?who=attended")] == [ANN, FORMULA]
+    assert [r["name"] for r in rows_of(visitor, "?who=registrants&sort=-first")][-1] == "Cid"  # who never came is last
+
+
+def test_a_heading_sorts_keeps_the_rest_of_the_address_and_turns_around(site: Site) -> None:
+    take(site.database, *week())
+    visitor = site.visitor()
+    html = visitor.get(f"{PAGE}?who=registrants&min_minutes=10&min_share=20").text
+    kept = "who=registrants&amp;{}min_minutes=10&amp;min_share=20"
+    assert headings(html) == {
+        "Name": (None, kept.format("sort=name&amp;")), "Address": (None, kept.format("sort=email&amp;")),
+        "Registered": (None, kept.format("sort=registered&amp;")),
+        "Time": ("descending", kept.format("sort=time&amp;")), "Share": (None, kept.format("sort=-share&amp;")),
+        "Why": (None, kept.format("sort=why&amp;")), "Stays": (None, kept.format("sort=first&amp;")),
+    }  # fmt: skip
+    turned = headings(visitor.get(f"{PAGE}?who=registrants&sort=name").text)
+    assert turned["Name"] == ("ascending", "who=registrants&amp;sort=-name")
+    assert turned["Time"] == (None, "who=registrants")  # the order that needs no word
+    for order in ORDERS:
+        assert len(names(visitor.get(f"{PAGE}?who=all&sort={order}").text)) == 5
+
+
+def test_viewers_sort_by_what_they_see(site: Site) -> None:
+    take(site.database, *(signed_up(name, name) for name in ("jz", "ja")), w.created(0, WEEKS))
+    path = occurrence_url(ACCOUNT, w.meeting_id, "1002")
+    by_address = "?who=registrants&sort=email"
+    assert [row["name"] for row in rows_of(site.visitor(), by_address, path)] == ["ja", "jz"]
+    masked = [row["email"] for row in rows_of(site.visitor(Role.VIEWER), by_address, path)]
+    assert masked == sorted(masked)
+
+
+def test_a_search_is_kept_from_tab_to_tab_with_order_and_minimum(site: Site) -> None:
+    take(site.database, *week())
+    visitor = site.visitor()
+    html = visitor.post(f"{PAGE}?who=attended&min_minutes=10&sort=name", {"q": "example.com"}).text
+    assert names(html) == ["=cmd|&#39;/c calc&#39;!A1", ANN]
+    (again,) = re.findall(r'<form method="post" id="again".*?</form>', html)
+    assert 'name="q" value="example.com"' in again
+    (tab,) = re.findall(r'<button class="link" form="again" formaction="([^"]+)">No-shows', html)
+    assert "min_minutes=10" in tab
+    assert "sort=name" in tab
+    assert names(visitor.post(unescape(tab), {"q": "example.com"}).text) == ["Cid"]
+    (heading,) = re.findall(r'form="again" formaction="([^"]+)">Name', html)
+    assert names(visitor.post(unescape(heading), {"q": "example.com"}).text)[0] == ANN
+    minimum = visitor.post(PAGE, {"q": "example.com", "who": "attended", "sort": "name", "min_minutes": "20"}).text
+    assert (tabs(minimum)["Enough"], tabs(minimum)["Short"]) == (1, 1)
+    assert f'data-address="{PAGE}?who=attended&amp;sort=name&amp;min_minutes=20"' in minimum
 
 
 def test_viewers_see_addresses_masked_and_cannot_search_for_them(site: Site) -> None:
@@ -225,47 +279,29 @@ def test_every_date_of_a_meeting_leads_to_its_page(site: Site) -> None:
     assert f'href="{PAGE}?who=no-shows"' in html
 
 
-@pytest.fixture
-def crowded(sqlite_url: str) -> Iterator[Site]:
-    """Ten thousand people in one occurrence, half of whom came."""
-    with open_site(settings_for(sqlite_url, "redis://127.0.0.1:1/0")) as opened:
-        fill(opened.database)
-        yield opened
+def test_every_date_leads_to_its_occurrence(site: Site) -> None:
+    """From the live page, the log, the filters, the evidence and the queue of those to decide, and from Health."""
+    take(site.database, *week(), w.started(FIRST + 3000, "stray"), w.ended(FIRST + 3030, FIRST + 3000, "stray"))
+    visitor = site.visitor()
+    leads = f'href="{PAGE}"'
+    live = visitor.get("/").text
+    (line,) = re.findall(r'<tr class="line" data-kind="started".*?</tr>', live, re.DOTALL)[-1:]
+    assert re.search(rf'<td class="o"><a {leads}><time', line)
+    assert f'class="chip-page" {leads}' in live
+    evidence = visitor.get(instance_url(ACCOUNT, "stray")).text
+    assert {"1001", "1002"} <= set(re.findall(rf'href="{PAGE.removesuffix("1001")}(\d+)"', evidence))
+    assert leads in re.findall(r'id="review".*?</section>', visitor.get(MEETING).text, re.DOTALL)[0]
+    health = visitor.get("/health").text
+    (where,) = re.findall(r'id="wrong-link_undecided".*?</div>', health, re.DOTALL)
+    assert f'href="{instance_url(ACCOUNT, "stray")}"' in where
+    take(site.database, w.started(FIRST + WEEK_MINUTES, "next"))  # it runs: nothing has come for long
+    assert f'href="{PAGE.replace("1001", "1002")}"' in visitor.get("/").text
 
 
-def fill(database: Database) -> None:
-    """The rows of CROWD registrants, and of the stays of half of them."""
-    take(database, w.created(0, WEEKS), w.started(FIRST), w.ended(FIRST + 60, FIRST))
-    key = {"account_id": ACCOUNT, "meeting_id": w.meeting_id}
-    registrants, registrations, stays = [], [], []
-    for number in range(CROWD):
-        who = {**key, "registrant_id": f"r{number}"}
-        email = f"someone.{number}@long-company-name.example"
-        registrants.append({**who, "email": email, "first_name": "Maximiliane", "last_name": f"Ünal-Nguyễn {number}"})
-        registrations.append({**who, "occurrence_id": "*", "status": "approved", "since": at(0)})
-        came = {"first_seen_at": at(FIRST), "joined_at": at(FIRST), "counts_from": at(FIRST), "left_at": at(FIRST + 30)}
-        person_id = f"registrant:r{number}"
-        if number % 2 == 0:
-            stays.append({**who, **came, "uuid": "run-1==", "connection_id": str(number), "person_id": person_id})
-    with database.write() as connection:
-        insert_rows(connection, "registrant", registrants)
-        insert_rows(connection, "registration", registrations)
-        insert_rows(connection, "participant", stays)
-
-
-def test_ten_thousand_people_fit_on_pages_and_into_files(crowded: Site) -> None:
-    visitor = crowded.visitor()
-    for query in ("?who=all&page=50", "?who=no-shows&min_minutes=5"):
-        answer = visitor.get(f"{PAGE}{query}")
-        assert len(names(answer.text)) == PEOPLE_SHOWN
-        assert len(answer.data) < PAGE_BYTES_MAX
-    assert tabs(answer.text)["No-shows"] == CROWD / 2
-    book = openpyxl.load_workbook(io.BytesIO(visitor.get(f"{PAGE}/people.xlsx").data), read_only=True)
-    rows = list(book.active.iter_rows(values_only=True))
-    assert len(rows) == CROWD + 1
-    assert {type(row[FILE_COLUMNS.index("registered_since")]) for row in rows[1:]} == {datetime}
-    text = visitor.get(f"{PAGE}/people.csv").data.decode("utf-8-sig")
-    assert len(list(csv.reader(io.StringIO(text)))) == CROWD + 1
+def test_a_sentence_of_evidence_leads_to_the_dates_it_names() -> None:
+    html = with_dates("they had registered for 1001, not for <b>", {"1001": at(FIRST)}, ACCOUNT, w.meeting_id)
+    assert f'<a href="{PAGE}"><time' in html
+    assert "</time></a>, not for &lt;b&gt;" in html
 
 
 def person(seconds: float, share: float | None = None) -> Person:

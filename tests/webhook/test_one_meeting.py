@@ -8,12 +8,12 @@ from functools import partial
 
 import pytest
 
+from schema.addresses import instance_url
 from schema.settings import Settings
 from tests.inbox_to_tables import one, take
 from tests.page_client import Site, Visitor, open_site
 from tests.stories import ACCOUNT, Json, Story
 from webhook.pages import tail
-from webhook.pages.formatting import instance_url
 from webhook.pages.live import RUNNING_MAX
 from webhook.tokens import Role
 

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
+from schema.addresses import instance_url, uuid_part
 from schema.files import without_formula
 from schema.settings import Settings
 from schema.store.commit_marker import CommitMarker
@@ -28,7 +29,7 @@ from webhook.pages import exports, tail
 from webhook.pages.curves import POINTS_MAX, curve_of, peak_of, samples
 from webhook.pages.exports import EXPORTS_MAX
 from webhook.pages.filters import Filters, Occurrence, read_filters, read_search
-from webhook.pages.formatting import instance_url, read_uuid, uuid_part
+from webhook.pages.formatting import read_uuid
 from webhook.pages.fragments import Fragments
 from webhook.pages.pagination import PAGE_LINES, Reader, read_cursor
 from webhook.pages.tail import Changes, LogTail

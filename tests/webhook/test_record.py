@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from joinlog.command import main
+from schema.addresses import instance_url, occurrence_url
+from schema.store.audit import Record
 from schema.store.database import Database
 from tests.conftest import settings_for
 from tests.inbox_to_tables import select, take
 from tests.page_client import Site, open_site
-from tests.stories import ACCOUNT, WEEK_MINUTES, Json, Story, ms
-from webhook.pages.formatting import instance_url
+from tests.stories import ACCOUNT, WEEK_MINUTES, Json, Story, at, ms
+from webhook.pages.record import record_says
 
 NO_REDIS = "redis://127.0.0.1:1/0"
 w = Story()
@@ -91,3 +95,45 @@ def test_a_page_says_what_webhooks_missed_and_since_when_that_is_final(site: Sit
     assert "9 of 12 webhooks never came" in text
     assert "webinar.participant_left 5" in text
     assert "final since" in text
+    page = site.visitor().get(occurrence_url(ACCOUNT, w.meeting_id, "1001")).text
+    (said,) = re.findall(r'<section class="card" id="record".*?</section>', page, re.DOTALL)
+    assert re.search(r"Final since <time[^>]*>09 Mar 2026 10:00<", said)
+    assert "4 of 5 stays were missing from webhooks" in said
+    assert "9 of 12 webhooks never came: <code>webinar.participant_left</code> 5" in said
+
+
+def record(uuid: str = "one", **values: Any) -> Record:
+    """An instance that ended and of which nothing was read."""
+    empty: dict[str, Any] = dict.fromkeys(Record._fields) | {"uuid": uuid, "started_at": at(0), "ended_at": at(60)}
+    return Record(**(empty | values))
+
+
+def why_not(*records: Record, has_credentials: bool = True, is_whole: bool = True) -> str:
+    """Why an occurrence is not final, without the times that stand in it."""
+    says = record_says(records, has_credentials, is_whole)
+    assert says is not None
+    assert says.final_at is None
+    return re.sub(r" <time.*?</time>", "", str(says.why_not))
+
+
+def test_an_occurrence_says_in_a_sentence_why_it_is_not_final() -> None:
+    due: dict[str, Any] = {"due_at": at(90)}
+    read: dict[str, Any] = {"read_at": at(80)}
+    assert why_not(record(ended_at=None)).startswith("Zoom has not said that it ended")
+    assert "no credentials of its API are set" in why_not(record(), has_credentials=False)
+    assert why_not(record(**due)) == "Zoom's own record has not been read yet. It is read next."
+    assert "joinlog sync" in why_not(record())
+    assert "two readings of it, far enough apart, say the same. It is read next." in why_not(record(**read, **due))
+    assert "It is not read again by itself" in why_not(record(**read))
+    failed = record(**due, error="the scope report:read is missing")
+    assert why_not(failed) == (
+        "The last try to read Zoom&#39;s own record failed: the scope report:read is missing. It is read next."
+        .replace("&#39;", "'")
+    )  # fmt: skip
+    assert "report:read" not in why_not(failed, is_whole=False)
+    assert "<b>" not in why_not(record(error="<b>"))
+    assert why_not(record("one", final_at=at(99)), record("two", **due)).startswith("1 of its 2 instances: ")
+    both = record_says([record("one", final_at=at(99)), record("two", final_at=at(95))], True, True)
+    assert both is not None
+    assert (both.final_at, both.why_not) == (at(99), None)
+    assert record_says([], True, True) is None

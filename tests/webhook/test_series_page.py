@@ -64,7 +64,7 @@ def test_the_matrix_as_files_holds_seconds(site: Site) -> None:
     assert header[:5] == ["person_id", "name", "email", "came", "seconds"]
     assert [name[-6:] for name in header[5:]] == ["(1001)", "(1002)"]
     assert [row[3:] for row in rows] == [
-        ["2", "1200.0", "600.0", "600.0"], ["1", "660.0", "660.0", "0.0"], ["0", "0", "0.0", "0.0"],
+        ["2", "1200.0", "600.0", "600.0"], ["1", "660.0", "660.0", "0.0"], ["0", "0.0", "0.0", "0.0"],
     ]  # fmt: skip
     book = openpyxl.load_workbook(io.BytesIO(visitor.get(f"{MEETING}/matrix.xlsx").data))
     assert [row[3:] for row in list(book.active.iter_rows(values_only=True))[1:]] == [

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from schema.addresses import occurrence_url
 from schema.log_kinds import LOG_KINDS
 from schema.store.join_log import Line
 from webhook.pages.filters import Filters, Occurrence
@@ -28,6 +29,7 @@ class Value(NamedTuple):
     colour: str
     lines: int
     is_on: bool
+    page: str | None = None  # of an occurrence: the address of its page
 
 
 class Facet(NamedTuple):
@@ -71,13 +73,23 @@ def _occurrences(lines: Sequence[Line], filters: Filters, admits: Admits) -> Fac
     others = filters._replace(occurrences=())
     counted = Counter[Occurrence]()
     starts: dict[Occurrence, datetime | None] = {}
+    pages: dict[Occurrence, str] = {}
     for line in lines:
         if line.meeting_id is not None and line.occurrence_id is not None and admits(others, line):
             named = Occurrence(line.meeting_id, line.occurrence_id)
             counted[named] += 1
             starts[named] = line.scheduled_start
+            pages[named] = occurrence_url(line.account_id, line.meeting_id, line.occurrence_id)
     values = [
-        Value(str(named), named.occurrence_id, starts[named], "grey", count, named in filters.occurrences)
+        Value(
+            str(named),
+            named.occurrence_id,
+            starts[named],
+            "grey",
+            count,
+            named in filters.occurrences,
+            pages.get(named),
+        )
         for named, count in counted.most_common(VALUES_SHOWN)
     ]
     return Facet("occurrence", "Occurrence", values)

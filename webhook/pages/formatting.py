@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from flask import Flask, Response, abort, g, request
 from markupsafe import Markup, escape
 
+from schema.addresses import NO_ACCOUNT, instance_url, meeting_url, occurrence_url, uuid_part
 from schema.log_kinds import LOG_KINDS
 from schema.people import as_hms, as_percent
 from schema.store.join_log import Line
@@ -26,7 +27,6 @@ from webhook.tokens import Role, Tokens
 from workers.core.ignored import IGNORED
 from workers.core.projection import PROJECTIONS
 
-NO_ACCOUNT = "-"  # how a URL names the account of events that named none
 STATE_MEANINGS = {
     "confirmed": "an operator or Zoom said so, or there is only one it can be",
     "observed": "people registered for just that date were in it",
@@ -89,19 +89,9 @@ def token_of(tokens: Tokens, line: Line) -> str | None:
     return person_token(tokens, line.account_id, line.meeting_id, line.person_id)
 
 
-def account_part(account_id: str | None) -> str:
-    """An account in a path."""
-    return quote(account_id or NO_ACCOUNT, safe="")
-
-
 def read_account(part: str) -> str:
     """An account from a path."""
     return "" if part == NO_ACCOUNT else part
-
-
-def uuid_part(uuid: str) -> str:
-    """An instance's uuid in a path: it may hold slashes."""
-    return base64.urlsafe_b64encode(uuid.encode()).decode().rstrip("=")
 
 
 def read_uuid(part: str) -> str:
@@ -113,30 +103,9 @@ def read_uuid(part: str) -> str:
     return uuid if can_be_stored([uuid]) else abort(404)
 
 
-def meeting_url(account_id: str, meeting_id: int | None) -> str:
-    """The page of a meeting."""
-    return "/meetings" if meeting_id is None else f"/meeting/{account_part(account_id)}/{meeting_id}"
-
-
-def occurrence_part(occurrence_id: str) -> str:
-    """An occurrence in a path: its id, or coded where that is an instance's uuid."""
-    is_plain = occurrence_id.isascii() and occurrence_id.isalnum()
-    return occurrence_id if is_plain else f"~{uuid_part(occurrence_id)}"
-
-
 def read_occurrence(part: str) -> str:
     """An occurrence from a path; 404 when it is none."""
     return read_uuid(part[1:]) if part.startswith("~") else part
-
-
-def occurrence_url(account_id: str, meeting_id: int | None, occurrence_id: str) -> str:
-    """The page of an occurrence."""
-    return f"{meeting_url(account_id, meeting_id)}/occurrence/{occurrence_part(occurrence_id)}"
-
-
-def instance_url(account_id: str, uuid: str) -> str:
-    """The page of an instance."""
-    return f"/instance/{account_part(account_id)}/{uuid_part(uuid)}"
 
 
 def iso(moment: datetime) -> str:
@@ -197,13 +166,17 @@ def filter_label(name: str, value: str, lines: Sequence[Line]) -> str | Markup:
     return kind.label if kind else value
 
 
-def with_dates(text: str, starts: Mapping[str, datetime | None]) -> Markup:
-    """A sentence of a link's evidence, beginning with a capital; occurrence ids are replaced by their dates."""
-    words = [
-        moment(start, "day") if (start := starts.get(word)) is not None else escape(word)
-        for word in (text[:1].upper() + text[1:]).split(" ")
-    ]
-    return Markup(" ").join(words)
+def with_dates(text: str, starts: Mapping[str, datetime | None], account_id: str, meeting_id: int | None) -> Markup:
+    """A sentence of a link's evidence, beginning with a capital; occurrence ids are dates that lead to their pages."""
+
+    def shown(word: str) -> Markup:
+        name = word.rstrip(".,;:")
+        if (start := starts.get(name)) is None:
+            return escape(word)
+        link = Markup('<a href="{}">{}</a>{}')
+        return link.format(occurrence_url(account_id, meeting_id, name), moment(start, "day"), word[len(name) :])
+
+    return Markup(" ").join(shown(word) for word in (text[:1].upper() + text[1:]).split(" "))
 
 
 def offset_label(minutes: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -9,10 +10,11 @@ from flask import Blueprint, Response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from schema.accuracy import Accuracy
-from schema.alerts import Alert, Observed
+from schema.alerts import Alert, Observed, Place
 from schema.store.alerts import read_alerts
 from schema.store.audit import read_accuracy
 from schema.store.health import InboxHealth, count_only_before_host, read_inbox_health, read_validations, server_version
+from schema.store.observations import read_places
 from webhook.access import all_meetings_only
 from webhook.health import what_is_missing
 from webhook.intake import ACCEPTED, NOT_KEPT, REFUSED
@@ -45,6 +47,7 @@ class Wrong(NamedTuple):
     condition: Condition
     says: str
     alert: Alert | None
+    places: list[Place]  # the newest instances it is about
 
 
 @blueprint.get("/health")
@@ -75,6 +78,8 @@ def _render() -> str:
     except (SQLAlchemyError, OSError) as error:
         missing = missing or f"database: {type(error).__name__}"
     observed = Observed(database_fault=missing) if missing else observe_here()
+    holding = judge(observed, now)
+    places = {} if missing else _places(holding, now)
     lag = (now - inbox.oldest_pending_at).total_seconds() if inbox and inbox.oldest_pending_at else 0.0
     return render_template(
         "health_part.html",
@@ -84,7 +89,7 @@ def _render() -> str:
         database=database.shown_url,
         version=version,
         missing=missing,
-        wrong=[Wrong(BY_NAME[name], says, alerts.get(name)) for name, says in judge(observed, now).items()],
+        wrong=[Wrong(BY_NAME[name], says, alerts.get(name), places.get(name, [])) for name, says in holding.items()],
         is_somebody_told=bool(settings.alert_targets),
         validations=validations,
         before_host=before_host,
@@ -94,6 +99,11 @@ def _render() -> str:
         accepted=_total(ACCEPTED),
         not_kept=_total(NOT_KEPT),
     )
+
+
+def _places(holding: Iterable[str], now: datetime) -> dict[str, list[Place]]:
+    with parts().database.read() as connection:
+        return {name: read_places(connection, name, now) for name in holding}
 
 
 def validations_of(known: list[tuple[str, datetime]], secrets: frozenset[str], now: datetime) -> list[Validation]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
 from sqlalchemy import Connection
 
+from schema.addresses import instance_url, meeting_url, uuid_part
 from schema.own_events import link_event
 from schema.store.audit import read_audit
 from schema.store.inbox_search import Wanted, read_events_before
@@ -27,15 +28,7 @@ from schema.zoom.envelope import read_envelope
 from webhook.access import granted, operators_only, require_meeting
 from webhook.group_commit import Delivery
 from webhook.pages.curves import curve_of, peak_of, share
-from webhook.pages.formatting import (
-    fragment_answer,
-    instance_url,
-    meeting_url,
-    person_token,
-    read_account,
-    read_uuid,
-    uuid_part,
-)
+from webhook.pages.formatting import fragment_answer, person_token, read_account, read_uuid
 from webhook.pages.meeting import read_evidence
 from webhook.parts import parts
 
@@ -142,7 +135,7 @@ def _dates(connection: Connection, row: InstanceRow) -> list[Date]:
 def _occurrence(connection: Connection, row: InstanceRow) -> OccurrenceRow | None:
     if row.meeting_id is None or row.occurrence_id is None:
         return None
-    found = read_occurrences(connection, row.account_id, row.meeting_id, row.occurrence_id)
+    found = read_occurrences(connection, row.account_id, row.meeting_id, [row.occurrence_id])
     return found[0] if found else None
 
 

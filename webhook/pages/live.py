@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from flask import Blueprint, Response, current_app, render_template, request
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, request
 from markupsafe import Markup
 
+from schema.addresses import occurrence_url
 from schema.log_kinds import LOG_KINDS
 from schema.store.database import Database
 from schema.store.join_log import Cursor, Line, read_lines_before
@@ -21,6 +22,7 @@ from schema.store.live import (
     read_reviews,
     read_running,
 )
+from schema.store.reports import find_accounts
 from webhook.access import granted
 from webhook.pages.curves import curve_through, peak_of, samples, spark_path
 from webhook.pages.facets import facets_of
@@ -69,8 +71,10 @@ def wanted_filters() -> Filters:
 
 
 @blueprint.route("/", methods=["GET", "POST"])
-def live() -> str:
+def live() -> str | Response:
     """The page; a post carries the free text of browsers without JavaScript."""
+    if (only := granted().occurrence_id) is not None:
+        return _to_its_page(granted().meeting_id, only)
     filters = wanted_filters()
     cursor = parts().tail.cursor()  # first, so that no line falls between it and the page
     before = request.args.get("before")
@@ -86,6 +90,17 @@ def live() -> str:
         search=request.form.get("q", ""),
         page_lines=PAGE_LINES,
     )
+
+
+def _to_its_page(meeting_id: int | None, occurrence_id: str) -> Response:
+    """Lead whoever has a link for one occurrence to its page."""
+    if meeting_id is None:
+        abort(404)
+    with parts().database.read() as connection:
+        accounts = find_accounts(connection, meeting_id)
+    if not accounts:
+        abort(404, "Joinlog has not heard of this meeting.")
+    return cast(Response, redirect(occurrence_url(accounts[0], meeting_id, occurrence_id)))
 
 
 @blueprint.get("/lines")

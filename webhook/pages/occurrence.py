@@ -7,28 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, abort, current_app, render_template, request
 from sqlalchemy import Connection
 
+from schema.addresses import meeting_url, occurrence_url
 from schema.people import WHO, Minimum, Person
+from schema.store.audit import read_records
 from schema.store.meetings import InstanceRow, OccurrenceRow, read_instances, read_meeting, read_occurrences
 from schema.store.people import PersonStay, read_people, read_presence, read_stays_of
-from webhook.access import granted, require_meeting
+from webhook.access import granted, require_occurrence
 from webhook.pages.curves import curve_of, share
 from webhook.pages.exports import export, person_for
 from webhook.pages.filters import SEARCH_CHARACTERS_MAX, words_of
-from webhook.pages.formatting import (
-    email_for,
-    fragment_answer,
-    meeting_url,
-    occurrence_url,
-    person_token,
-    read_account,
-    read_occurrence,
-)
+from webhook.pages.formatting import email_for, fragment_answer, person_token, read_account, read_occurrence
+from webhook.pages.page_links import DURATIONS, links_listed
+from webhook.pages.record import record_says
 from webhook.parts import parts
 from webhook.tokens import Role
 
@@ -45,16 +42,39 @@ TABS = {
     "all": "Everybody",
 }
 ENOUGH, SHORT = "enough", "short"  # the two parts of who attended, once a minimum is asked for
-ORDERS = {
-    "longest": "longest first",
-    "shortest": "shortest first",
-    "name": "by name",
-    "first": "by first join",
-    "registered": "by registration",
+COLUMNS = {  # what rows are sorted by, and which end comes first when a heading is clicked
+    "name": ("Name", "A first", "Z first"),
+    "email": ("Address", "A first", "Z first"),
+    "registered": ("Registered", "earliest first", "latest first"),
+    "-time": ("Time", "longest first", "shortest first"),
+    "-share": ("Share", "most first", "least first"),
+    "why": ("Why", "A first", "Z first"),
+    "first": ("Stays", "who came first", "who came last"),
 }
+ORDER = "-time"  # unless the address says otherwise
 FILE_COLUMNS = (*Person._fields, "is_enough", "shortfall")
 
 blueprint = Blueprint("occurrence", __name__)
+
+
+class Heading(NamedTuple):
+    """A column's heading: where it leads, and how the rows are sorted by it now, as `aria-sort` says it."""
+
+    label: str
+    query: str
+    sorted: str | None
+
+
+def turned(order: str) -> str:
+    """The other way round."""
+    return order[1:] if order.startswith("-") else f"-{order}"
+
+
+ORDERS = {
+    named: f"{label}: {words}"
+    for order, (label, *both) in COLUMNS.items()
+    for named, words in zip((order, turned(order)), both, strict=True)
+}
 
 
 class Asked(NamedTuple):
@@ -65,11 +85,21 @@ class Asked(NamedTuple):
     minimum: Minimum
     page: int
 
+    def headings(self) -> list[Heading]:
+        """The columns; the one that the rows are sorted by leads to the other way round."""
+        found = []
+        for order, (label, *_) in COLUMNS.items():
+            is_own = self.order in (order, turned(order))
+            leads_to = turned(self.order) if is_own else order
+            way = ("descending" if self.order.startswith("-") else "ascending") if is_own else None
+            found.append(Heading(label, self.query(sort=None if leads_to == ORDER else leads_to), way))
+        return found
+
     def query(self, **changed: Any) -> str:
         """The address's query with some of it changed; the first page unless another is named."""
         values = {
             "who": self.who,
-            "sort": None if self.order == "longest" else self.order,
+            "sort": None if self.order == ORDER else self.order,
             "min_minutes": _plain_number(self.minimum.minutes),
             "min_share": _plain_number(self.minimum.percent),
             "page": None,
@@ -95,7 +125,7 @@ def read_asked(values: Any) -> Asked:
     who, order, page = values.get("who", ""), values.get("sort", ""), values.get("page", "")
     return Asked(
         who if who in known else "",
-        order if order in ORDERS else "longest",
+        order if order in ORDERS else ORDER,
         minimum,
         int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1,
     )
@@ -109,26 +139,35 @@ def chosen(people: Sequence[Person], asked: Asked, words: Sequence[str], role: R
         found = [one for one in people if one.standing in WHO[asked.who]]
     if words:
         found = [one for one in found if _fits(one, words, role)]
-    return sorted(found, key=lambda one: _place(one, asked.order))
+    return in_order(found, asked.order, role)
+
+
+def in_order(people: Sequence[Person], order: str, role: Role) -> list[Person]:
+    """These people as an order of ORDERS has them; whoever has no such value comes last, equals by name."""
+    column = order.removeprefix("-")
+    by_name = sorted(people, key=lambda one: (one.name is None, (one.name or "").casefold(), one.person_id))
+    valued = [(_value(one, column, role), one) for one in by_name]
+    known = sorted((pair for pair in valued if pair[0] is not None), key=itemgetter(0), reverse=order.startswith("-"))
+    return [one for _, one in known] + [one for value, one in valued if value is None]
 
 
 @blueprint.route("/meeting/<account>/<int:meeting_id>/occurrence/<occurrence>", methods=["GET", "POST"])
 def page(account: str, meeting_id: int, occurrence: str) -> str | Response:
     """The page; a post carries the search."""
-    require_meeting(meeting_id)
     account_id, occurrence_id = read_account(account), read_occurrence(occurrence)
+    require_occurrence(meeting_id, occurrence_id)
     search = request.form.get("q", "")[:SEARCH_CHARACTERS_MAX].strip()
     with parts().database.read() as connection:
         meeting = read_meeting(connection, account_id, meeting_id)
         row = _found(connection, account_id, meeting_id, occurrence_id)
-    asked = read_asked(request.args)
+    asked = read_asked(request.args.to_dict() | request.form.to_dict())
     if not asked.who:
         asked = asked._replace(who="attended" if row.instances else "registrants")
     if search:
-        asked = asked._replace(page=read_asked(request.form).page)
         html, tag = _render(row, account_id, meeting_id, asked, search), ""
     else:
-        key = ("occurrence", account_id, meeting_id, occurrence_id, granted().role, asked)
+        of_one = granted().occurrence_id is not None  # its page leads nowhere else
+        key = ("occurrence", account_id, meeting_id, occurrence_id, granted().role, of_one, asked)
         shown = parts().fragments.get(key, lambda: _render(row, account_id, meeting_id, asked, ""), PART_FRESH_SECONDS)
         if "HX-Request" in request.headers:
             return fragment_answer(shown)
@@ -137,14 +176,16 @@ def page(account: str, meeting_id: int, occurrence: str) -> str | Response:
     return render_template(
         "occurrence.html", meeting=meeting, meeting_id=meeting_id, occurrence=row, html=html, tag=tag, url=url,
         meeting_address=meeting_url(account_id, meeting_id), asked=asked, search=search, orders=ORDERS,
+        durations=DURATIONS, page_links=links_listed(meeting_id, occurrence_id),
+        starts={occurrence_id: row.scheduled_start},
     )  # fmt: skip
 
 
 @blueprint.get("/meeting/<account>/<int:meeting_id>/occurrence/<occurrence>/curve.json")
 def curve(account: str, meeting_id: int, occurrence: str) -> Response:
     """How many were present over all instances: two lists for the chart, seconds since 1970 and people from then on."""
-    require_meeting(meeting_id)
     account_id, occurrence_id = read_account(account), read_occurrence(occurrence)
+    require_occurrence(meeting_id, occurrence_id)
     with parts().database.read() as connection:
         row = _found(connection, account_id, meeting_id, occurrence_id)
         uuids = [one.uuid for one in _instances(connection, account_id, meeting_id, occurrence_id)]
@@ -158,8 +199,8 @@ def curve(account: str, meeting_id: int, occurrence: str) -> Response:
 )
 def people_file(account: str, meeting_id: int, occurrence: str, form: str) -> Response:
     """Just the rows that the page shows, all pages of them; a post carries the search."""
-    require_meeting(meeting_id)
     account_id, occurrence_id = read_account(account), read_occurrence(occurrence)
+    require_occurrence(meeting_id, occurrence_id)
     asked, role = read_asked(request.args), granted().role
     with parts().database.read() as connection:
         _found(connection, account_id, meeting_id, occurrence_id)
@@ -179,7 +220,7 @@ def file_rows(people: Sequence[Person], minimum: Minimum, role: Role) -> Iterato
 
 
 def _found(connection: Connection, account_id: str, meeting_id: int, occurrence_id: str) -> OccurrenceRow:
-    rows = read_occurrences(connection, account_id, meeting_id, occurrence_id)
+    rows = read_occurrences(connection, account_id, meeting_id, [occurrence_id])
     return rows[0] if rows else abort(404, "Joinlog has not heard of this occurrence.")
 
 
@@ -194,6 +235,7 @@ def _render(row: OccurrenceRow, account_id: str, meeting_id: int, asked: Asked, 
         instances = _instances(connection, account_id, meeting_id, row.occurrence_id)
         uuids = [one.uuid for one in instances]
         people = read_people(connection, account_id, meeting_id, row.occurrence_id)
+        records = read_records(connection, account_id, meeting_id, row.occurrence_id)
         wanted = chosen(people, asked, words_of(search), role)
         pages = max(1, -(-len(wanted) // PEOPLE_SHOWN))
         number = min(max(1, asked.page), pages)
@@ -201,6 +243,7 @@ def _render(row: OccurrenceRow, account_id: str, meeting_id: int, asked: Asked, 
         stays: dict[str, list[PersonStay]] = {}
         for stay in read_stays_of(connection, account_id, uuids, [one.person_id for one in shown]):
             stays.setdefault(stay.person_id, []).append(stay)
+    has_credentials = account_id in {one.account_id for one in parts().settings.zoom_credentials}
     begin, end = row.held_from or now, row.held_until or now
     tokens = parts().guard.tokens
     return render_template(
@@ -209,6 +252,7 @@ def _render(row: OccurrenceRow, account_id: str, meeting_id: int, asked: Asked, 
         url=occurrence_url(account_id, meeting_id, row.occurrence_id),
         account_id=account_id,
         instances=instances,
+        record=record_says(records, has_credentials, role is Role.OPERATOR),
         asked=asked,
         search=search,
         tabs=tabs_of(people, asked),
@@ -243,14 +287,17 @@ def _bar(stay: PersonStay, begin: datetime, end: datetime) -> tuple[float, float
     return round(x, 1), max(0.4, round(share(begin, end, left) - x, 1)), stay.left_at is None
 
 
-def _place(one: Person, order: str) -> tuple[Any, ...]:
-    name = ((one.name or "").casefold(), one.person_id)
-    if order == "name":
-        return (one.name is None, *name)
-    if order in ("first", "registered"):
-        moment = one.first_joined_at if order == "first" else one.registered_since
-        return (moment is None, moment.timestamp() if moment else 0, *name)
-    return (one.attended_seconds if order == "shortest" else -one.attended_seconds, *name)
+def _value(one: Person, column: str, role: Role) -> Any:
+    """What a column sorts somebody by, of what this role may see; None where they have nothing of the kind."""
+    if column == "name":
+        return one.name.casefold() if one.name else None
+    if column == "email":
+        return email_for(role, one.email) or None
+    if column == "why":
+        return one.reason
+    if column in ("first", "registered"):
+        return one.first_joined_at if column == "first" else one.registered_since
+    return one.attended_share if column == "share" else one.attended_seconds
 
 
 def _fits(one: Person, words: Sequence[str], role: Role) -> bool:

@@ -149,6 +149,12 @@ const Joinlog = (() => {
     }
   });
 
+  // --- an address that a posted search left out ----------------------------------------------------------------
+  const addressed = $("[data-address]");
+  if (addressed && location.pathname + location.search !== addressed.dataset.address) {
+    history.replaceState(null, "", addressed.dataset.address + location.hash);
+  }
+
   // --- beginning -------------------------------------------------------------------------------------------
   localise(document);
   new MutationObserver((changes) => {

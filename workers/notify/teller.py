@@ -14,6 +14,7 @@ import structlog
 from schema.alerts import Alert
 from schema.store.alerts import change_alerts_of, read_alerts
 from schema.store.database import Database
+from schema.store.observations import read_places
 from workers.looking import LookingThread
 from workers.notify.telling import Message, Occasion, due, message, not_sent, sending, sent
 
@@ -62,7 +63,9 @@ class Teller(LookingThread):
         if not taken:
             return False
         alert, occasion = taken[-1]
-        error = self._send(message(alert, occasion, self._health_url))
+        with self._database.read() as connection:
+            places = [] if occasion is Occasion.OVER else read_places(connection, name, now)
+        error = self._send(message(alert, occasion, self._health_url, places))
 
         def note(known: Mapping[str, Alert]) -> list[Alert]:
             current = known.get(name)

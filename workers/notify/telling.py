@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from schema.alerts import Alert
+from schema.alerts import Alert, Place
 from workers.notify.conditions import BY_NAME, moment
 
+HEALTH_PATH = "/health"
 AGAIN_AFTER = timedelta(days=1)
 OVER_AFTER = timedelta(minutes=5)
 """What holds again within that time was never over: a lag that sways around its limit is told of once."""
@@ -83,14 +84,17 @@ def not_sent(alert: Alert, error: str) -> Alert:
     return replace(alert, error=error)
 
 
-def message(alert: Alert, occasion: Occasion, health_url: str) -> Message:
-    """The text: what is wrong, since when, and what to do about it."""
+def message(alert: Alert, occasion: Occasion, health_url: str, places: Sequence[Place] = ()) -> Message:
+    """The text: what is wrong, since when, where, and what to do about it."""
     condition = BY_NAME[alert.condition]
     if occasion is Occasion.OVER:
         assert alert.cleared_at is not None
         lasted = f"It began at {moment(alert.begun_at)} and was over at {moment(alert.cleared_at)}."
         return Message(f"Joinlog: over: {condition.title}", f"{lasted}\n\n{health_url}")
     again = f"\n\nIt began at {moment(alert.begun_at)} and goes on." if occasion is Occasion.GOES_ON else ""
+    site = health_url.removesuffix(HEALTH_PATH)
+    where = "".join(f"\n{moment(one.at) if one.at else one.uuid}: {site}{one.path}" for one in places)
     return Message(
-        f"Joinlog: {condition.title}", f"{alert.says}{again}\n\nWhat to do: {condition.mend}\n\n{health_url}"
+        f"Joinlog: {condition.title}",
+        f"{alert.says}{again}{where}\n\nWhat to do: {condition.mend}\n\n{health_url}",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,21 +11,23 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from schema.alerts import Observed
-from schema.store.alerts import read_alerts
+from schema.addresses import occurrence_url
+from schema.alerts import Alert, Observed
+from schema.store.alerts import change_alerts_of, read_alerts
 from schema.store.database import Database
-from schema.store.observations import read_judged_at
+from schema.store.observations import read_judged_at, read_places
 from tests.conftest import SIGNING_KEY, settings_for
 from tests.inbox_to_tables import select, take
 from tests.processes import running
 from tests.receiver import Receiver, receiving
 from tests.signed_requests import SECRET
+from tests.stories import ACCOUNT, Story
 from tests.waiting import wait_until
 from workers.notify.judging import Judge
 from workers.notify.observation import observe
 from workers.notify.sending import send
 from workers.notify.teller import Teller
-from workers.notify.telling import SENDING_MAX, Message
+from workers.notify.telling import SENDING_MAX, Message, Occasion, message
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HEALTH = "https://joinlog.example.com/health"
@@ -102,6 +104,30 @@ class Recorded(Installation):
         if self.error is None:
             self.messages.append(message)
         return self.error
+
+
+def test_what_is_told_leads_to_the_occurrence_it_is_about(database: Database) -> None:
+    story = Story()
+    take(database, story.created(0, {"1001": 60}), story.started(60), story.started(5000, "stray=="))
+    told: list[Message] = []
+    now = datetime.now(UTC)
+    with database.read() as connection:
+        places = {
+            name: read_places(connection, name, now) for name in ("no_delivery", "link_undecided", "dead_letters")
+        }
+    page = f"https://joinlog.example.com{occurrence_url(ACCOUNT, story.meeting_id, '1001')}"
+    body = message(Alert("no_delivery", START, "An instance runs."), Occasion.BEGUN, HEALTH, places["no_delivery"]).body
+    assert page in body
+    assert [one.uuid for one in places["link_undecided"]] == ["stray=="]
+    assert places["dead_letters"] == []
+
+    def note(known: Mapping[str, Alert]) -> list[Alert]:
+        return [Alert("no_delivery", START, "An instance runs.")]
+
+    change_alerts_of(database, note, START)
+    teller = Teller(database, lambda one: told.append(one), HEALTH, now=lambda: START + timedelta(hours=1))
+    assert teller.tell() == 1
+    assert page in told[0].body
 
 
 def test_two_workers_that_look_at_once_tell_once(database: Database) -> None:

@@ -10,7 +10,6 @@ from sqlalchemy.engine import URL
 
 from schema.alerts import Disk
 from schema.settings import without_password
-from schema.store.changes import Changes
 from schema.store.dialect import dialect_for, read_url
 
 STATEMENT_SECONDS_MAX = 2.5
@@ -28,7 +27,6 @@ class Database:
         self.url: URL = read_url(url)
         self.shown_url = without_password(url)
         self.dialect = dialect_for(self.url)
-        self.changes = Changes()
         self._writing, self._reading = self.dialect.open(self.url, durable, statement_seconds)
 
     @contextmanager
@@ -69,6 +67,10 @@ class Database:
             finally:
                 connection.rollback()
                 self.dialect.prepare_scratch(connection, False)
+
+    def make_durable(self) -> None:
+        """Return once everything that is committed survives a crash: a drain's commits do not wait for that."""
+        self.dialect.make_durable(self.url, self._writing)
 
     def scrub(self, words: Iterable[str]) -> str | None:
         """Take what was just erased (`words`: the addresses) out of files and logs; says what may be left, if any."""

@@ -30,6 +30,7 @@ from schema.store.commit_marker import CommitMarker
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
 from schema.store.health import note_validation
 from webhook.access import Guard
+from webhook.feed_tail import FeedWaiters
 from webhook.group_commit import GroupCommitter
 from webhook.health import blueprint as health
 from webhook.intake import Endpoint
@@ -102,7 +103,9 @@ def load_application(server_pid: int) -> Any:
     for template in app.jinja_env.list_templates():  # now, and not for twenty pages at once when people look
         app.jinja_env.get_template(template)
     collect_rarely()
-    return RsgiApplication(WsgiBridge(app.wsgi_app, settings.web_threads), parts_of(app).endpoint)
+    parts = parts_of(app)
+    pages = WsgiBridge(app.wsgi_app, settings.web_threads, FeedWaiters(parts.database))
+    return RsgiApplication(pages, parts.endpoint)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from schema.change import Operation
@@ -18,7 +19,8 @@ from schema.tables import FED
 
 READ_CHANGES = 1000  # changes that are read, with their rows, in one transaction
 RETENTION_BATCH_CHANGES = 5000  # changes that one transaction of the retention looks at
-OF_MEETING = frozenset(table for table in FED if KEY_COLUMNS[table][1:2] == ("meeting_id",))
+
+_encode = msgspec.json.Encoder().encode
 
 
 class FeedGone(Exception):
@@ -37,6 +39,20 @@ class FedChange(NamedTuple):
     key: Mapping[str, Any]
     operation: str
     row: Mapping[str, Any] | None
+    meeting_id: int | None = None  # None where no row tells it any more
+
+    def as_line(self) -> bytes:
+        """It as a line of JSON, for readers of /feed."""
+        return (
+            _encode(
+                {"seq": self.seq, "table": self.table, "key": self.key, "operation": self.operation, "row": self.row}
+            )
+            + b"\n"
+        )
+
+    def is_of(self, meeting_id: int | None) -> bool:
+        """Whether a reader of one meeting, or of all, is told. What is gone with its meeting is told to everybody."""
+        return meeting_id is None or self.meeting_id in (meeting_id, None)
 
 
 class FeedPart(NamedTuple):
@@ -50,6 +66,12 @@ def read_head(connection: Connection) -> int:
     """The last number that was given."""
     ((seq,),) = run(connection, "SELECT COALESCE(max(seq), 0) FROM change_head")
     return int(seq)
+
+
+def read_oldest(connection: Connection) -> int:
+    """The first number that is kept; the next to come when none is."""
+    ((seq,),) = run(connection, "SELECT min(seq) FROM change")
+    return int(seq) if seq is not None else read_head(connection) + 1
 
 
 def read_feed(
@@ -69,12 +91,11 @@ def read_feed(
         wanted = [(*row[:3], json.loads(row[3]), row[4]) for row in rows if row[2] in tables]
         found = _rows_of(connection, wanted)
         changes = [_change(row, found) for row in wanted]
-        if meeting_id is not None:
-            meetings = _meetings_of(connection, changes)
-            changes = [change for change in changes if meetings[change.seq] in (meeting_id, None)]
+        meetings = _meetings_of(connection, changes)
     if rows:
         database.make_durable()
-    return FeedPart(changes, rows[-1][0] if rows else after)
+    told = [change._replace(meeting_id=meetings[change.seq]) for change in changes]
+    return FeedPart([change for change in told if change.is_of(meeting_id)], rows[-1][0] if rows else after)
 
 
 def _changes_after(connection: Connection, after: int, limit: int) -> list[tuple[Any, ...]]:

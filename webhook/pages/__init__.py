@@ -11,7 +11,20 @@ from werkzeug.exceptions import HTTPException
 
 from webhook.access import Guard, guard_pages
 from webhook.group_commit import CommitFailed
-from webhook.pages import connect, demo, exports, health, inbox, instance, live, meeting, occurrence, page_links, series
+from webhook.pages import (
+    connect,
+    demo,
+    exports,
+    feed,
+    health,
+    inbox,
+    instance,
+    live,
+    meeting,
+    occurrence,
+    page_links,
+    series,
+)
 from webhook.pages.formatting import prepare_templates
 from webhook.pages.parameters import NumberInPath, can_be_stored
 
@@ -38,7 +51,7 @@ def add_pages(app: Flask, guard: Guard) -> None:
     app.jinja_env.globals.update(row_of=live.row_of, is_demo=guard.is_demo)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     app.url_map.converters["int"] = NumberInPath
-    for page in (live, meeting, series, occurrence, instance, inbox, health, connect, exports, demo, page_links):
+    for page in (live, meeting, series, occurrence, instance, inbox, health, connect, exports, demo, page_links, feed):
         app.register_blueprint(page.blueprint)
 
     @app.before_request

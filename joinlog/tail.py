@@ -12,6 +12,7 @@ import click
 
 from joinlog.database import MeetingNumber, open_database
 from joinlog.report import printable
+from joinlog.tail_changes import show_changes
 from schema.log_kinds import LOG_KINDS
 from schema.settings import read_settings
 from schema.store.commit_marker import CommitMarker
@@ -43,14 +44,24 @@ LOOK_SECONDS = 0.5
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON object per line, with the columns of the page's export."
 )
+@click.option("--changes", is_flag=True, help="Instead: the change feed, one JSON object per changed row.")
+@click.option("--after", type=click.IntRange(0), metavar="SEQ", help="With --changes: everything after this number.")
 def tail(
     follow: bool, lines: int, meeting: Sequence[int], occurrence: Sequence[str], kind: Sequence[str],
-    person: Sequence[str], search: str, as_json: bool,
+    person: Sequence[str], search: str, as_json: bool, changes: bool, after: int | None,
 ) -> None:  # fmt: skip
     """Show the newest lines of the join log, the newest last, in the order in which they arrived.
 
     In a pipe the columns are separated by tabs.
     """
+    if changes:
+        if meeting or occurrence or kind or person or search:
+            raise click.UsageError("The change feed has no filters: leave them out, or --changes.")
+        with open_database() as database:
+            show_changes(database, after, lines, follow=follow)
+        return
+    if after is not None:
+        raise click.UsageError("--after is a number of the change feed: give --changes, too.")
     wanted = {"meeting": [str(one) for one in meeting], "occurrence": occurrence, "kind": kind, "person": person}
     filters = read_filters(wanted, search)
     with open_database() as database:

@@ -102,6 +102,12 @@ class Settings(BaseSettings):
     drain_batch_events: int = Field(1000, ge=1, le=10000, description="events applied in one transaction at most")
     clock_seconds: float = Field(60.0, gt=0, le=3600, description="how often the clock rings the doorbell")
     body_retention_days: int = Field(0, ge=0, description="days until raw bodies are removed; 0 keeps them for ever")
+    feed_retention_days: int = Field(
+        30, ge=1, le=3650, description="days for which the change feed is kept; whoever is further behind reads afresh"
+    )
+    feed_notify: bool = Field(
+        False, description="on Postgres, NOTIFY joinlog_change with each batch; it takes a lock of the whole server"
+    )
     deauthorized_grace_days: int = Field(
         10, ge=0, le=3650, description="days between app_deauthorized and the erasure of the account"
     )

@@ -591,6 +591,28 @@ class AlertState(SQLModel, table=True):
     __table_args__ = (Index("alert_updated", "updated_at"),)
 
 
+class ChangeFeed(SQLModel, table=True):
+    """The change feed: every change of a row of the other tables, numbered without a gap in the order of commits."""
+
+    __tablename__ = "change"
+    seq: int = _key("number of the change; nothing new ever appears below one that somebody has seen", BigInteger)
+    changed_at: datetime | None = _column("when the change was decided, UTC", UtcDateTime)
+    account_id: str | None = _column(ACCOUNT)
+    table_name: str | None = _column("table of the row that changed")
+    row_key: str | None = _column("its key after account_id, in the order of the table's key, JSON text of a list")
+    operation: str | None = _column("upsert: it is there now, new or changed; delete: it is gone")
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class ChangeHead(SQLModel, table=True):
+    """The last number of the change feed. Whoever numbers changes holds this row until the commit."""
+
+    __tablename__ = "change_head"
+    account_id: str = _key("always empty: the feed is of the whole installation")
+    seq: int | None = _column("the last number that was given", BigInteger)
+    notifies: bool | None = _column("true when each batch is told by NOTIFY, on Postgres", Boolean)
+
+
 METADATA: MetaData = SQLModel.metadata
 TABLES: dict[str, Table] = dict(METADATA.tables)
 
@@ -599,3 +621,9 @@ DERIVED = (
     "participant", "staff", "link_statement", "join_log", "account_departure",
 )  # fmt: skip
 """Tables that `joinlog rebuild` recomputes from the inbox. `link_history` is only ever added to."""
+
+FED = (*DERIVED, "link_history")
+"""Tables whose changes the feed tells."""
+
+OF_FEED = ("change", "change_head")
+"""The feed itself: its numbers are of the whole installation, and its order is theirs."""

@@ -30,6 +30,7 @@ from schema.store.commit_marker import CommitMarker
 from schema.store.database import STATEMENT_SECONDS_MAX, Database
 from schema.store.health import note_validation
 from webhook.access import Guard
+from webhook.feed_tail import FeedWaiters
 from webhook.group_commit import GroupCommitter
 from webhook.health import blueprint as health
 from webhook.intake import Endpoint
@@ -104,10 +105,10 @@ def load_application(server_pid: int) -> Any:
         for template in app.jinja_env.list_templates():  # now, and not for twenty pages at once when people look
             app.jinja_env.get_template(template)
     collect_rarely()
-    endpoint = parts_of(app).endpoint if WEBHOOK in settings.served else None
-    return RsgiApplication(
-        WsgiBridge(app.wsgi_app, settings.web_threads), endpoint, on_end=parts_of(app).endpoint.close
-    )
+    parts = parts_of(app)
+    pages = WsgiBridge(app.wsgi_app, settings.web_threads, FeedWaiters(parts.database))
+    endpoint = parts.endpoint if WEBHOOK in settings.served else None
+    return RsgiApplication(pages, endpoint, on_end=parts.endpoint.close)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -31,6 +31,7 @@ class Role(StrEnum):
     """What the holder of a link may do."""
 
     VIEWER = "viewer"  # sees; addresses masked
+    READER = "reader"  # the same, and follows the change feed, in which addresses are whole
     OPERATOR = "operator"  # sees addresses and bodies, decides links, replays
 
 
@@ -64,6 +65,11 @@ class Pass(NamedTuple):
     def decides(self) -> bool:
         """Whether its holder may decide, replay and see addresses and bodies."""
         return self.role is Role.OPERATOR
+
+    @property
+    def follows(self) -> bool:
+        """Whether its holder may read the change feed, with everything that stands in its rows."""
+        return self.role in (Role.READER, Role.OPERATOR)
 
 
 def new_pass(

@@ -15,6 +15,7 @@ from io import BytesIO
 from typing import Any
 
 from webhook.connection import Connection, ReaderGone, connection_from
+from webhook.feed_tail import NEXT, WAITING, FeedWaiters, Told, Wanted
 
 PROBES = frozenset({"/healthz", "/readyz"})  # have a thread of their own, for when all others wait for a database
 STREAMS_MAX = 4  # as many as exports at once; they have threads of their own, for a slow reader must hold up no page
@@ -30,8 +31,9 @@ class WsgiBridge:
     The application must call `start_response` before it returns, as Flask does.
     """
 
-    def __init__(self, application: Wsgi, threads: int) -> None:
+    def __init__(self, application: Wsgi, threads: int, waiters: FeedWaiters | None = None) -> None:
         self._application = application
+        self._waiters = waiters
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
         self._streams = ThreadPoolExecutor(STREAMS_MAX, thread_name_prefix="stream")
         self._probes = ThreadPoolExecutor(1, thread_name_prefix="probe")
@@ -41,13 +43,21 @@ class WsgiBridge:
         self._pool.shutdown(wait=False)
         self._streams.shutdown(wait=False)
         self._probes.shutdown(wait=False)
+        if self._waiters is not None:
+            self._waiters.close()
 
     async def answer(self, scope: Any, body: bytes, protocol: Any) -> None:
         """Answer one request of granian's; all of it happens in one context."""
         loop = asyncio.get_running_loop()
         context, environ = copy_context(), environ_of(scope, body)
+        waiting: list[Wanted] = []
+        if self._waiters is not None and not self._waiters.is_full:
+            environ[WAITING] = waiting
         pool = self._probes if scope.path in PROBES else self._pool
         status, headers, chunks = await loop.run_in_executor(pool, context.run, self._call, environ)
+        if waiting and self._waiters is not None:
+            told = await self._waiters.wait(waiting[0])
+            headers, chunks = _told_instead(headers, told), b"".join(told.lines)
         if isinstance(chunks, bytes):
             protocol.response_bytes(status, headers, chunks)
             return
@@ -65,6 +75,12 @@ class WsgiBridge:
             return int(status[:3]), headers, b"".join(chunks)
         finally:
             _close(chunks)
+
+
+def _told_instead(headers: Headers, told: Told) -> Headers:
+    """The headers of an answer that was waited for."""
+    kept = [(name, value) for name, value in headers if name.lower() not in ("content-length", NEXT.lower())]
+    return [*kept, ("Content-Length", str(sum(map(len, told.lines)))), (NEXT, str(told.next_after))]
 
 
 def environ_of(scope: Any, body: bytes) -> dict[str, Any]:

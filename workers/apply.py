@@ -15,7 +15,6 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from schema.change import RowChange
 from schema.store.dialect import MEETING_BUCKETS, Dialect, Statement, dialect_of
 from schema.store.inbox import Claimed
 from schema.store.load import load
@@ -51,11 +50,13 @@ def apply_facts(
     clock: Callable[[], datetime],
     settle: Settle = lambda _dialect, _now: (),
     staff_domains: Collection[str] = (),
-) -> list[RowChange]:
+    *,
+    is_told: bool = True,
+) -> None:
     """Bring the facts of events into the tables; the caller's transaction makes it one with settling them.
 
     The time is read once the meetings are held, so that of two workers the one that writes last also writes the later
-    time. Returns every row that changed.
+    time. `is_told` is False for tables that nobody reads: the feed does not tell of them.
     """
     dialect = dialect_of(connection)
     known = load(
@@ -64,7 +65,7 @@ def apply_facts(
         dialect.hold_meetings(buckets_of(facts)) if facts else (),
     )
     now = clock()
-    return save(connection, decide(facts, known, now, staff_domains), settle(dialect, now))
+    save(connection, decide(facts, known, now, staff_domains), settle(dialect, now), is_told=is_told)
 
 
 def buckets_of(facts: Iterable[Fact]) -> set[int]:

@@ -25,7 +25,7 @@ from workers.notify.judging import Judge
 from workers.notify.observation import observe
 from workers.notify.sending import send
 from workers.queue import ASK_JOB, call_teller, connect, leave_heartbeat, open_queue, require_redis, ring
-from workers.retention import erase_departed, remove_bodies, trim_log
+from workers.retention import erase_departed, remove_bodies, remove_changes, trim_log
 
 HOUR_SECONDS = 3600.0
 LOG_SECONDS = 10.0
@@ -68,6 +68,7 @@ def run_clock(settings: Settings) -> None:
             Duty("lead", RENEW_SECONDS, lead.renew, by_all=True),
             *ringing(partial(ring, queue), partial(leave_heartbeat, queue), settings.clock_seconds),
             Duty("retention", HOUR_SECONDS, lambda: remove_bodies(database, settings.body_retention_days)),
+            Duty("feed", HOUR_SECONDS, lambda: remove_changes(database, settings.feed_retention_days)),
             Duty("judge", JUDGE_SECONDS, judge.judge),
             Duty("log", LOG_SECONDS, lambda: trim_log(database)),
             *asking,

@@ -236,8 +236,7 @@ class Drain:
             ]
 
         if batch.facts:
-            changes = apply_facts(connection, batch.facts, self._now, settle, self._staff_domains)
-            self._database.changes.hand_over(connection, changes)
+            apply_facts(connection, batch.facts, self._now, settle, self._staff_domains)
         elif claimed:
             dialect = self._database.dialect
             dialect.run_all(connection, settle(dialect, self._now()))

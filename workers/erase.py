@@ -24,6 +24,7 @@ from schema.store.database import Database
 from schema.store.erase import (
     KeptBody,
     count_bodies,
+    count_told_addresses,
     note_erased,
     read_bodies,
     read_by_account,
@@ -33,6 +34,7 @@ from schema.store.erase import (
     rewrite,
     write_bodies,
 )
+from schema.store.feed import read_head
 from schema.store.load import read_rows
 from schema.store.shadow import stop_drains
 from schema.tables import DERIVED
@@ -105,6 +107,7 @@ def erase_person(
 ) -> Erased:
     """Erase the person behind an address, in every account."""
     with database.read() as connection:
+        told = read_head(connection)
         subject = _identify(connection, email.strip().lower(), frozenset(staff_domains))
     bodies = _erase_bodies(database, None, subject, on_progress)
     rows = 0
@@ -115,7 +118,7 @@ def erase_person(
         rows += _erase_rows(database, table, list(theirs), subject, is_theirs=True)
         others = sorted(mentions.keys() - theirs.keys())
         rows += _erase_rows(database, table, others, subject, is_theirs=False)
-    return Erased(bodies, rows, database.scrub({*subject.emails, *subject.keys}))
+    return Erased(bodies, rows, _what_remains(database, {*subject.emails, *subject.keys}, told))
 
 
 def erase_account(
@@ -130,6 +133,8 @@ def erase_account(
     """
     subject = Subject(secrets.token_bytes(32), is_everybody=True, staff_domains=frozenset(staff_domains))
     bodies = _erase_bodies(database, account_id, subject, on_progress)
+    with database.read() as connection:
+        told = read_head(connection)
     rows = 0
     for table in REWRITTEN:
         after: Key | None = None
@@ -144,7 +149,21 @@ def erase_account(
             time.sleep(PAUSE_SECONDS)
     with database.write() as connection:
         note_erased(connection, account_id, datetime.now(UTC))
-    return Erased(bodies, rows, database.scrub(()))
+    return Erased(bodies, rows, _what_remains(database, (), told))
+
+
+def _what_remains(database: Database, words: Iterable[str], told: int) -> str | None:
+    """What may be left in files, and in the feed since a number."""
+    with database.read() as connection:
+        named = count_told_addresses(connection, told)
+    remains = database.scrub(words)
+    if not named:
+        return remains
+    says = (
+        f"The change feed names {named} erased rows by an address, since Zoom had given no id: so that downstream "
+        "systems can erase them, too, it does until FEED_RETENTION_DAYS are over."
+    )
+    return f"{says} {remains}" if remains else says
 
 
 def _identify(connection: Connection, email: str, staff_domains: frozenset[str]) -> Subject:
@@ -289,7 +308,7 @@ def _mentions_of(connection: Connection, table: str, subject: Subject) -> dict[K
 def _rewrite(connection: Connection, table: str, rows: Sequence[Row], subject: Subject, *, is_theirs: bool) -> int:
     """Write rows as they would be had Zoom sent the erased bodies; says how many changed."""
     changed = [(row, after) for row in rows if (after := _erased(table, row, subject, is_theirs=is_theirs)) != row]
-    rewrite(connection, table, changed, datetime.now(UTC))
+    rewrite(connection, table, changed, datetime.now(UTC), is_theirs=is_theirs)
     return len(changed)
 
 

@@ -21,6 +21,7 @@ from schema.revision import why_unsuitable
 from schema.settings import Settings
 from schema.signals import rouse_main_thread
 from schema.store.database import Database
+from schema.store.feed import set_notifies
 from workers import jobs
 from workers.drain import Drain, Which
 from workers.drain_loop import DrainLoop
@@ -58,6 +59,8 @@ def run_worker(settings: Settings) -> None:
     jobs.prepare(loop.ring, teller.ring, errands.ring)
     log.info("worker_started", database=database.shown_url)
     await_migrations(database, stopping)
+    if not stopping.is_set():
+        set_notifies(database, settings.feed_notify)
     metrics = Publisher(database, "worker")
     metrics.start()
     loop.start()

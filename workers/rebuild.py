@@ -14,6 +14,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from schema.store.changes import number_changes
 from schema.store.database import Database
 from schema.store.inbox import Claimed
 from schema.store.shadow import (
@@ -80,7 +81,8 @@ def rebuild(
             take_over_links(connection)
             count, examples = differences(connection)
             if not check_only and count:
-                database.changes.hand_over(connection, swap(connection, now()))
+                changed_at = now()
+                number_changes(connection, swap(connection, changed_at), changed_at)
     return Rebuilt(done, count, examples)
 
 
@@ -111,4 +113,4 @@ def _apply(
 ) -> None:
     facts = [fact for claimed in batch if claimed.event_type in PROJECTIONS for fact in project(claimed)]
     if facts:
-        apply_facts(connection, facts, now, staff_domains=staff_domains)
+        apply_facts(connection, facts, now, staff_domains=staff_domains, is_told=False)

@@ -1,7 +1,8 @@
-"""What the clock removes: bodies past their time, accounts that left, and a log that a reader let grow."""
+"""What the clock removes: bodies and changes past their time, accounts that left, and a log that a reader let grow."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
@@ -9,8 +10,9 @@ import structlog
 
 from schema.store.database import Database
 from schema.store.erase import read_departed, remove_old_bodies
+from schema.store.feed import RETENTION_BATCH_CHANGES, remove_old_changes
 from schema.store.sqlite_file import LONG_READER_REMEDY, WAL_BYTES_WARN
-from workers.erase import erase_account
+from workers.erase import PAUSE_SECONDS, erase_account
 
 log = structlog.get_logger()
 
@@ -29,6 +31,22 @@ def remove_bodies(database: Database, days: int, now: datetime | None = None) ->
             break
     if removed:
         log.info("bodies_removed", events=removed, older_than_days=days)
+    return removed
+
+
+def remove_changes(database: Database, days: int, now: datetime | None = None) -> int:
+    """Remove the changes of the feed that are older than `days`; returns how many went."""
+    before = (now or datetime.now(UTC)) - timedelta(days=days)
+    removed = 0
+    while True:
+        with database.write() as connection:
+            count = remove_old_changes(connection, before)
+        removed += count
+        if count < RETENTION_BATCH_CHANGES:
+            break
+        time.sleep(PAUSE_SECONDS)
+    if removed:
+        log.info("changes_removed", changes=removed, older_than_days=days)
     return removed
 
 

@@ -10,7 +10,6 @@ from sqlalchemy.engine import URL
 
 from schema.alerts import Disk
 from schema.settings import without_password
-from schema.store.changes import Changes
 from schema.store.dialect import dialect_for
 from schema.store.dialect import read_url as parse_url
 
@@ -33,7 +32,6 @@ class Database:
         self.url: URL = parse_url(url)
         self.shown_url = without_password(url)
         self.dialect = dialect_for(self.url)
-        self.changes = Changes()
         self._writing, self._own_reading = self.dialect.open(self.url, durable, statement_seconds)
         self._reading = self._own_reading
         if read_url is not None:
@@ -93,6 +91,10 @@ class Database:
             finally:
                 connection.rollback()
                 self.dialect.prepare_scratch(connection, False)
+
+    def make_durable(self) -> None:
+        """Return once everything that is committed survives a crash: a drain's commits do not wait for that."""
+        self.dialect.make_durable(self.url, self._writing)
 
     def scrub(self, words: Iterable[str]) -> str | None:
         """Take what was just erased (`words`: the addresses) out of files and logs; says what may be left, if any."""

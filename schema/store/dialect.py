@@ -6,6 +6,7 @@ parameter, sends many statements in one round trip, takes locks, and gives the f
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -98,6 +99,15 @@ class Statement(NamedTuple):
     is_repeated: bool = False
 
 
+class ChangedRows(NamedTuple):
+    """Changes of one table and account: the rest of each key as JSON has it, in the order they are numbered."""
+
+    account_id: str
+    table: str
+    operation: str
+    keys: Sequence[Values]
+
+
 class Dialect(ABC):
     """What Joinlog asks of a database beyond plain SQL."""
 
@@ -161,6 +171,18 @@ class Dialect(ABC):
         self, table: str, sets: str, keys: Mapping[str, str], wanted: Sequence[Values], values: Values, where: str = ""
     ) -> Statement:
         """A statement that sets columns (`sets`, with `?` for `values`) of the rows with these keys."""
+
+    @abstractmethod
+    def number_changes(self, groups: Sequence[ChangedRows], now: datetime, closed: Sequence[Values]) -> list[Statement]:
+        """Statements that give changed rows their numbers in the feed: the last ones of their transaction.
+
+        Whoever numbers holds the row of `change_head` until the commit, so numbers are in the order of commits.
+        `closed` are instances (account_id, uuid) whose stays written at `now` are changes, too.
+        """
+
+    @abstractmethod
+    def make_durable(self, url: URL, engine: Engine) -> None:
+        """Have everything that is committed survive a crash: the drain's commits do not wait for that."""
 
     @abstractmethod
     def hold_meetings(self, buckets: Iterable[int]) -> list[Statement]:
@@ -343,6 +365,29 @@ class Sqlite(Dialect):
         shared = tuple(self.parameter(value) for value in values)
         rows = [(*shared, *(self.parameter(value) for value in key)) for key in wanted]
         return Statement(f"UPDATE {table} SET {sets} WHERE {same} {where}", rows, True)
+
+    def number_changes(self, groups: Sequence[ChangedRows], now: datetime, closed: Sequence[Values]) -> list[Statement]:
+        moment = utc_text(now)
+        insert = "INSERT INTO change (seq, changed_at, account_id, table_name, row_key, operation) "
+        count = Statement("UPDATE change_head SET seq = max(seq, (SELECT COALESCE(max(c.seq), 0) FROM change c))")
+        statements = [Statement("INSERT OR IGNORE INTO change_head (account_id, seq) VALUES ('', 0)")]
+        for account_id, table, operation, keys in groups:  # each in one statement: it has one list to take apart
+            query = "SELECT head.seq + k.key + 1, ?, ?, ?, k.value, ? FROM change_head head, json_each(?) k"
+            values = (moment, account_id, table, operation, _encode(keys).decode())
+            statements += [Statement(insert + query, values), count]
+        if closed:
+            query = (
+                "SELECT head.seq + row_number() OVER (), ?, p.account_id, 'participant', "
+                "json_array(p.uuid, p.connection_id, p.first_seen_at), 'upsert' FROM change_head head, json_each(?) w "
+                "CROSS JOIN participant p WHERE p.account_id = json_extract(w.value, '$[0]') "
+                "AND p.uuid = json_extract(w.value, '$[1]') AND p.updated_at = ?"
+            )
+            statements += [Statement(insert + query, (moment, _encode(closed).decode(), moment)), count]
+        return statements
+
+    def make_durable(self, url: URL, engine: Engine) -> None:
+        with contextlib.suppress(FileNotFoundError), open(f"{url.database}-wal", "rb") as log:
+            os.fsync(log.fileno())
 
     def hold_meetings(self, buckets: Iterable[int]) -> list[Statement]:
         return []  # there is one writer anyway
@@ -534,6 +579,41 @@ class Postgres(Dialect):
         """Rows of values as the one parameter that `recordset` unpacks."""
         return _encode([dict(zip(columns, row, strict=True)) for row in rows]).decode()
 
+    def number_changes(self, groups: Sequence[ChangedRows], now: datetime, closed: Sequence[Values]) -> list[Statement]:
+        count = sum(len(group.keys) for group in groups)
+        found, more, also, values = "", "", "", (count, count, now, _packed_changes(groups))
+        if closed:
+            found = (
+                "closed AS (SELECT p.account_id, json_build_array(p.uuid, p.connection_id, "
+                "to_char(p.first_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'))::text AS row_key "
+                "FROM json_array_elements(?) w JOIN participant p ON p.account_id = w->>0 AND p.uuid = w->>1 "
+                "WHERE p.updated_at = ?), "
+            )
+            more = "(SELECT count(*) FROM closed)"
+            also = (
+                f"UNION ALL SELECT head.seq - {more} + row_number() OVER (), ?::timestamptz, c.account_id, "
+                "'participant', c.row_key, 'upsert' FROM closed c, head"
+            )
+            values = (_encode(closed).decode(), now, *values, now)  # type: ignore[assignment]
+        query = (
+            f"WITH {found}head AS (INSERT INTO change_head AS h (account_id, seq) "
+            f"VALUES ('', ?{more and f' + {more}'}) ON CONFLICT (account_id) DO UPDATE "
+            "SET seq = h.seq + excluded.seq RETURNING h.seq, h.notifies), "
+            "fed AS (INSERT INTO change (seq, changed_at, account_id, table_name, row_key, operation) "
+            f'SELECT head.seq{more and f" - {more}"} - ? + g.first + k.place, ?::timestamptz, g.account, g."of", '
+            "k.row_key::text, g.operation FROM head, json_to_recordset(?) "
+            'AS g(account text, "of" text, operation text, first bigint, keys json), '
+            f"json_array_elements(g.keys) WITH ORDINALITY AS k(row_key, place) {also}) "
+            "SELECT pg_notify('joinlog_change', head.seq::text) FROM head WHERE head.notifies"
+        )
+        return [Statement(query, values)]
+
+    def make_durable(self, url: URL, engine: Engine) -> None:
+        # A commit that waits for its own place in the log waits for all before it. The message itself says nothing.
+        with engine.begin() as connection:
+            self.run(connection, "SET LOCAL synchronous_commit = on")
+            self.run(connection, "SELECT pg_logical_emit_message(true, 'joinlog', '')")
+
     def hold_meetings(self, buckets: Iterable[int]) -> list[Statement]:
         query = (
             "SELECT pg_advisory_xact_lock_shared(?, ?), (SELECT count(pg_advisory_xact_lock(?, bucket)) FROM "
@@ -686,6 +766,15 @@ def _send(raw: psycopg.Connection[Any], statement: Statement) -> psycopg.Cursor[
 
 def _rows_of(cursor: psycopg.Cursor[Any]) -> Found:
     return cursor.fetchall() if cursor.description is not None else []
+
+
+def _packed_changes(groups: Sequence[ChangedRows]) -> str:
+    """Changes as one parameter; a group says how many stand before it."""
+    packed, before = [], 0
+    for account_id, table, operation, keys in groups:
+        packed.append({"account": account_id, "of": table, "operation": operation, "first": before, "keys": keys})
+        before += len(keys)
+    return _encode(packed).decode()
 
 
 def _with_texts(rows: Sequence[Values], moments: Sequence[int]) -> Iterator[list[Any]]:

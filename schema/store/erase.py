@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Text
 
-from schema.change import Change, RowChange
+from schema.change import Change
 from schema.rows import KEY_COLUMNS, Key, Row, key_of
+from schema.store.changes import number_changes
 from schema.store.codec import row_reader, selected
 from schema.store.dialect import Statement, dialect_of, marks, run
-from schema.store.save import save
+from schema.store.save import changes_of, save
 from schema.tables import TABLES
 from schema.zoom.envelope import UNKNOWN_ACCOUNT
 
@@ -100,11 +102,26 @@ def write_bodies(connection: Connection, bodies: Sequence[KeptBody], now: dateti
     dialect.run_all(connection, [Statement(query, values, is_repeated=True)])
 
 
-def rewrite(connection: Connection, table: str, rows: Sequence[tuple[Row, Row]], now: datetime) -> list[RowChange]:
-    """Replace rows by others, which may have other keys; says what changed."""
+def rewrite(
+    connection: Connection, table: str, rows: Sequence[tuple[Row, Row]], now: datetime, *, is_theirs: bool
+) -> None:
+    """Replace rows by others, which may have other keys.
+
+    The feed tells that rows about somebody (`is_theirs`) are gone before it tells of those that take their place, so
+    that whoever derived something from them learns of it, too.
+    """
     written = {key_of(table, after): after for _, after in rows}
-    moved = {key_of(table, row) for row, _ in rows} - written.keys()
-    return save(connection, Change(now, {table: written}, deleted={table: frozenset(moved)}))
+    before = {key_of(table, row) for row, _ in rows}
+    change = Change(now, {table: written}, deleted={table: frozenset(before - written.keys())})
+    save(connection, change, is_told=False)
+    gone = replace(change, deleted={table: frozenset(before)}) if is_theirs else change
+    number_changes(connection, changes_of(gone), now)
+
+
+def count_told_addresses(connection: Connection, after: int) -> int:
+    """How many rows that are gone the feed names by an address, in changes after a number."""
+    query = "SELECT count(*) FROM change WHERE seq > ? AND operation = 'delete' AND row_key LIKE ?"
+    return int(run(connection, query, (after, '%"email:%'))[0][0])
 
 
 def remove_old_bodies(connection: Connection, before: datetime, now: datetime) -> int:

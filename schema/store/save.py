@@ -1,17 +1,18 @@
-"""Saving what was decided: every row in one round trip, and word of every change to one place."""
+"""Saving what was decided: every row in one round trip, and its number in the change feed with it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cache
 
 from sqlalchemy import Connection
 
 from schema.change import Change, Operation, RowChange
-from schema.rows import KEY_COLUMNS, Key, Row
+from schema.rows import KEY_COLUMNS, Key
+from schema.store.changes import numbering
 from schema.store.codec import key_kinds, row_writer, written_columns
-from schema.store.dialect import Dialect, Statement, as_moment, dialect_of
+from schema.store.dialect import Dialect, Statement, dialect_of
 
 _ENDED = "CASE WHEN joined_at > ? THEN joined_at ELSE ? END"
 _CLOSE = (
@@ -20,25 +21,23 @@ _CLOSE = (
     f"AND left_at {{differs}} {_ENDED} "
     "AND NOT EXISTS (SELECT 1 FROM participant later WHERE later.account_id = participant.account_id "
     "AND later.uuid = participant.uuid AND later.connection_id = participant.connection_id "
-    "AND later.joined_at > participant.joined_at) "
-    "RETURNING account_id, uuid, connection_id, first_seen_at"
+    "AND later.joined_at > participant.joined_at)"
 )
 
 
-def save(connection: Connection, change: Change, settled: Sequence[Statement] = ()) -> list[RowChange]:
-    """Write a change, and `settled` with it, in one round trip; returns every row that changed.
+def save(connection: Connection, change: Change, settled: Sequence[Statement] = (), *, is_told: bool = True) -> None:
+    """Write a change, `settled` with it, and last the numbers of its rows in the feed, in one round trip.
 
-    The drain, a replay and an operator's decision all end here, so whoever wants to hear of changes has one place.
+    The drain, a replay, an erasure and an operator's decision all end here, so the feed has one place. `is_told` is
+    False for tables that nobody reads.
     """
     dialect = dialect_of(connection)
     closings = [_closing(dialect, key, ended_at, change.now) for key, ended_at in sorted(change.closed.items())]
     statements = [*closings, *_statements(dialect, change), *settled]
-    if not statements:
-        return []
-    answers = dialect.run_all(connection, statements)
-    closed = [(*key, _moment(first_seen)) for answer in answers[: len(closings)] for *key, first_seen in answer]
-    written = {RowChange("participant", key, Operation.UPSERT): None for key in closed}
-    return list(written | dict.fromkeys(changes_of(change.written, change.deleted)))
+    if is_told:
+        statements += numbering(dialect, changes_of(change), change.now, change.closed)
+    if statements:
+        dialect.run_all(connection, statements)
 
 
 def _statements(dialect: Dialect, change: Change) -> list[Statement]:
@@ -55,10 +54,12 @@ def _statements(dialect: Dialect, change: Change) -> list[Statement]:
     return statements
 
 
-def changes_of(written: Mapping[str, Mapping[Key, Row]], deleted: Mapping[str, Iterable[Key]]) -> list[RowChange]:
-    """These rows as changes."""
-    changes = [RowChange(table, key, Operation.DELETE) for table, keys in deleted.items() for key in sorted(keys)]
-    return changes + [RowChange(table, key, Operation.UPSERT) for table, rows in written.items() for key in rows]
+def changes_of(change: Change) -> Iterator[RowChange]:
+    """The rows it writes and deletes, deleted ones first."""
+    for table, keys in change.deleted.items():
+        yield from (RowChange(table, key, Operation.DELETE) for key in sorted(keys))
+    for table, rows in change.written.items():
+        yield from (RowChange(table, key, Operation.UPSERT) for key in rows)
 
 
 @cache
@@ -75,9 +76,3 @@ def _closing(dialect: Dialect, instance: Key, ended_at: datetime, now: datetime)
     """End the stays nobody saw end with their instance; those that were ended so before move with its end."""
     end = dialect.parameter(ended_at)
     return Statement(_CLOSE.format(differs=dialect.differs), (end, end, dialect.parameter(now), *instance, end, end))
-
-
-def _moment(value: object) -> datetime:
-    moment = as_moment(value)
-    assert moment is not None
-    return moment

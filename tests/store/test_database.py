@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
-from schema.change import Change, Operation, RowChange
+from schema.change import Change
 from schema.rows import KEY_COLUMNS, ROW_TYPES, STAMPED, Leave, Participant, ReportedStay, Row, StatusEntry, key_of
 from schema.settings import ConfigurationError
 from schema.store.codec import kinds_of
@@ -23,6 +24,7 @@ from schema.store.commit_marker import CommitMarker
 from schema.store.database import Database
 from schema.store.dialect import read_url, utc_moment, utc_text
 from schema.store.failures import is_infrastructure_failure
+from schema.store.feed import read_feed
 from schema.store.load import read_rows
 from schema.store.save import save
 from schema.tables import TABLES
@@ -36,9 +38,9 @@ def participant(**more: Any) -> Participant:
     return Participant(**values | more)
 
 
-def write(connection: Connection, *rows: Participant, only_new: bool = False) -> list[RowChange]:
+def write(connection: Connection, *rows: Participant, only_new: bool = False) -> None:
     written = {"participant": {key_of("participant", row): row for row in rows}}
-    return save(connection, Change(NOW, written, frozenset(written) if only_new else frozenset()))
+    save(connection, Change(NOW, written, frozenset(written) if only_new else frozenset()))
 
 
 def read(connection: Connection, by: tuple[str, ...], *keys: tuple[Any, ...]) -> list[Participant]:
@@ -118,18 +120,23 @@ def sample(table: str, is_uniform: bool) -> Row:
     return row_type(**columns | {name: value for name, value in coded.items() if name in columns})
 
 
+def in_json(part: object) -> object:
+    return utc_text(part) if isinstance(part, datetime) else part
+
+
 @pytest.mark.parametrize("is_uniform", [True, False])
 @pytest.mark.parametrize("table", ROW_TYPES)
 def test_a_row_of_every_table_is_read_as_it_was_written(database: Database, table: str, is_uniform: bool) -> None:
     row = sample(table, is_uniform)
     key = key_of(table, row)
     with database.write() as connection:
-        assert save(connection, Change(NOW, {table: {key: row}})) == [RowChange(table, key, Operation.UPSERT)]
+        save(connection, Change(NOW, {table: {key: row}}))
         assert read_rows(connection, table, KEY_COLUMNS[table], [key]) == [row]
-        assert save(connection, Change(NOW, deleted={table: frozenset([key])})) == [
-            RowChange(table, key, Operation.DELETE)
-        ]
+        save(connection, Change(NOW, deleted={table: frozenset([key])}))
         assert read_rows(connection, table, KEY_COLUMNS[table], [key]) == []
+    assert [(told.operation, *told.key.values()) for told in read_feed(database, 0).changes] == [
+        (operation, *(in_json(part) for part in key)) for operation in ("upsert", "delete")
+    ]
 
 
 def test_the_type_of_a_row_has_the_columns_of_its_table() -> None:
@@ -170,12 +177,11 @@ def test_stays_nobody_saw_end_are_ended_with_their_instance_and_named(database: 
     closing = Change(NOW, closed={("a", "u"): later})
     with database.write() as connection:
         write(connection, *stays)
-        assert save(connection, closing) == [
-            RowChange("participant", key_of("participant", stays[0]), Operation.UPSERT)
-        ]
-        assert save(connection, closing) == []
+        save(connection, replace(closing, now=later))
+        save(connection, replace(closing, now=later + timedelta(minutes=5)))
     ends = {row["connection_id"]: row["left_at"] for row in read_table(database, "participant")}
     assert ends == {"1": later, "2": NOW, "3": None}
+    assert [told.key["connection_id"] for told in read_feed(database, 0).changes] == ["1", "2", "3", "1"]
 
 
 def test_null_never_equals_a_key(database: Database) -> None:

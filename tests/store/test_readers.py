@@ -15,11 +15,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from joinlog.fakezoom import MIXES, generate
 from schema.store.database import Database
+from schema.store.save import save
 from schema.tables import TABLES
 from schema.views import VIEWS
 from tests.inbox_to_tables import is_postgres, keep_events, one
@@ -246,7 +248,7 @@ def test_while_events_stream_in_every_look_is_answered_and_whole(reader: Reader,
 
 
 def test_an_open_transaction_of_the_drain_neither_blocks_a_reader_nor_is_seen(
-    reader: Reader, database: Database
+    reader: Reader, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The drain holds everything it wrote for as long as the reader needs to look at all of it."""
     events = chaos()
@@ -257,11 +259,12 @@ def test_an_open_transaction_of_the_drain_neither_blocks_a_reader_nor_is_seen(
     keep_events(database, events[half:])
     looked: list[int] = []
 
-    def look_before_the_commit() -> None:
-        database.changes.listen(lambda _connection, _changes: looked.append(reader.look()))
-        Drain(database).step()
+    def save_and_look(*given: Any, **more: Any) -> None:
+        save(*given, **more)
+        looked.append(reader.look())
 
-    look_before_the_commit()
+    monkeypatch.setattr("workers.apply.save", save_and_look)
+    Drain(database).step()
     assert looked
     assert set(looked) == {before}
     assert reader.look() > before

@@ -40,6 +40,8 @@ def texts(database: Database) -> list[str]:
     """Every value of every text column of every table, in lower case, with its place."""
     found = []
     for name, table in TABLES.items():
+        if name == "change":
+            continue  # it names rows by their keys, so that downstream systems erase them: tests/store/test_feed.py
         columns = [
             c.name for c in table.columns if isinstance(c.type, (Text, UtcDateTime)) or c.type.python_type is str
         ]

@@ -15,6 +15,7 @@ from webhook.pages import (
     connect,
     demo,
     exports,
+    feed,
     health,
     inbox,
     instance,
@@ -43,7 +44,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 STATIC_SECONDS = 3600
-MODULES = (live, meeting, series, occurrence, instance, inbox, health, connect, exports, demo, page_links)
+MODULES = (live, meeting, series, occurrence, instance, inbox, health, connect, exports, demo, page_links, feed)
 
 
 NO_PAGES = "This process serves Zoom's webhook only (WEB_SERVES=webhook). The pages are served by another one."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import click
@@ -21,6 +21,7 @@ from workers.drain import Drain, Which
 from workers.zoom.client import ZoomClient, ZoomError, open_http
 from workers.zoom.pace import SharedPace
 from workers.zoom.sync import STATUSES, Sync, spans
+from workers.zoom.together import Settling
 
 SINCE_DEFAULT = timedelta(days=182)  # how far back reports reach for certain
 RETRY_FOR_SECONDS = 10
@@ -51,7 +52,7 @@ def sync(
         raise click.UsageError("--since is after --until.")
     counted: Counter[str] = Counter()
     remains: list[str] = []
-    with open_database() as database:
+    with open_database(durable=False) as database:  # an answer a power cut takes back is asked for again
         numbers = [meeting_of(database, text) for text in meetings]
         if dry_run:
             click.echo(_estimate(database, settings.zoom_credentials, numbers, first, last))
@@ -84,10 +85,11 @@ def _sync_account(
             SharedPace(database, settings.zoom_plan, settings.zoom_rate_share), http, calls=calls,
         )  # fmt: skip
         begun_at = begin_run(database, credentials.account_id, subject, datetime.now(UTC))
-        run = Sync(database, client, begun_at, drain.settle_answers)
+        run = Sync(database, client, begun_at, Settling(drain.settle_answers))
         try:
             asked = numbers or run.held_between(*days)
-            _each(progress, asked, run.meeting)
+            bar = progress.add_task("asking Zoom", total=len(asked))
+            run.meetings(asked, lambda: progress.advance(bar))
         except ZoomError as error:
             run.remains.append(str(error))
     Drain(database, retry_for_seconds=RETRY_FOR_SECONDS, staff_domains=settings.staff_domain_names).drain_all()
@@ -101,11 +103,6 @@ def _sync_account(
 def _progress() -> Progress:
     """A bar for people to watch; nothing where nobody does."""
     return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-
-
-def _each(progress: Progress, meetings: Sequence[int], ask: Callable[[int], None]) -> None:
-    for meeting_id in progress.track(meetings, description="asking Zoom"):
-        ask(meeting_id)
 
 
 def _of_account(

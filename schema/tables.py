@@ -558,6 +558,20 @@ class ApiErrand(SQLModel, table=True):
     )
 
 
+class ErasedIdentifier(SQLModel, table=True):
+    """Who was erased, as keyed hashes: what Zoom's API tells of them later is left out before it is kept."""
+
+    __tablename__ = "erased_identifier"
+    account_id: str = _key("empty for a person, who is erased in every account; the account that was erased whole")
+    kind: str = _key("email, registrant, user, connection, key or shared_key; everybody; `secret` for the key")
+    digest: str = _key("HMAC of the identifier; of `secret` the key itself, which was drawn here; of everybody empty")
+    erased_at: datetime | None = _column(
+        "when, UTC; of `secret` when anybody was last erased; null while nobody was", UtcDateTime
+    )
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("erased_identifier_updated", "updated_at"),)
+
+
 class EndpointObservation(SQLModel, table=True):
     """What web processes and the clock noticed of the endpoint, for whoever judges whether something is wrong."""
 

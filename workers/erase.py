@@ -34,11 +34,13 @@ from schema.store.erase import (
     rewrite,
     write_bodies,
 )
+from schema.store.erased import note_erased_account, note_erased_identifiers
 from schema.store.feed import read_head
 from schema.store.load import read_rows
 from schema.store.shadow import stop_drains
 from schema.tables import DERIVED
 from schema.zoom.envelope import decode_document
+from schema.zoom.erased import CONNECTION, EMAIL, OWN_KEY, REGISTRANT, SHARED_KEY, USER, Identifier
 from schema.zoom.erasure import (
     ERASED,
     KEYS,
@@ -108,7 +110,8 @@ def erase_person(
     """Erase the person behind an address, in every account."""
     with database.read() as connection:
         told = read_head(connection)
-        subject = _identify(connection, email.strip().lower(), frozenset(staff_domains))
+        subject, own_keys = _identify(connection, email.strip().lower(), frozenset(staff_domains))
+    note_erased_identifiers(database, _identifiers_of(subject, own_keys), datetime.now(UTC))
     bodies = _erase_bodies(database, None, subject, on_progress)
     rows = 0
     for table in REWRITTEN:
@@ -131,6 +134,7 @@ def erase_account(
 
     Dead letters whose account cannot be read go when they mention the account.
     """
+    note_erased_account(database, account_id, datetime.now(UTC))
     subject = Subject(secrets.token_bytes(32), is_everybody=True, staff_domains=frozenset(staff_domains))
     bodies = _erase_bodies(database, account_id, subject, on_progress)
     with database.read() as connection:
@@ -166,21 +170,27 @@ def _what_remains(database: Database, words: Iterable[str], told: int) -> str | 
     return f"{says} {remains}" if remains else says
 
 
-def _identify(connection: Connection, email: str, staff_domains: frozenset[str]) -> Subject:
-    """Everything Zoom called the person behind an address, and every connection of theirs, bound ones included."""
+def _identify(connection: Connection, email: str, staff_domains: frozenset[str]) -> tuple[Subject, set[str]]:
+    """Everything Zoom called the person behind an address, and every connection of theirs, bound ones included.
+
+    And which of the subject's keys are nobody else's.
+    """
     registrants = read_by_email(connection, "registrant", email)
     connections = read_by_email(connection, "connection", email)
     registrant_ids = {row.registrant_id for row in (*registrants, *connections) if row.registrant_id}
     connections += read_by_column(connection, "connection", "registrant_id", registrant_ids)
     connections = _of_one_person(connection, connections)
     user_ids: set[str] = set()
+    own_keys: set[str] = set()
     for columns in (USER_IDS, *((name,) for name in sorted(KEYS))):
         found, own = _also_shown_by(connection, connections, columns)
         connections += found
         if columns is USER_IDS:
             user_ids = own
+        else:
+            own_keys |= own
     connections = _of_one_person(connection, connections)
-    return Subject(
+    subject = Subject(
         salt=secrets.token_bytes(32),
         emails=frozenset({email} | {row.email for row in connections if row.email}),
         registrant_ids=frozenset(name for name in registrant_ids if not name.startswith(WITHOUT_ID)),
@@ -189,6 +199,16 @@ def _identify(connection: Connection, email: str, staff_domains: frozenset[str])
         keys=frozenset(_values(connections, KEYS)),
         staff_domains=staff_domains,
     )
+    return subject, own_keys
+
+
+def _identifiers_of(subject: Subject, own_keys: set[str]) -> set[Identifier]:
+    """What a later answer of Zoom's API may name them by."""
+    found = {(EMAIL, address) for address in subject.emails}
+    found |= {(REGISTRANT, name) for name in subject.registrant_ids}
+    found |= {(USER, name) for name in subject.user_ids}
+    found |= {(CONNECTION, f"{uuid} {name}") for uuid, name in subject.connections}
+    return found | {(OWN_KEY if key in own_keys else SHARED_KEY, key) for key in subject.keys}
 
 
 def _values(connections: Iterable[Any], columns: Iterable[str]) -> set[str]:

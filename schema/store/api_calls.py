@@ -13,6 +13,7 @@ from typing import NamedTuple
 from schema.store.codec import kinds_of
 from schema.store.database import Database
 from schema.store.dialect import as_moment, run
+from schema.store.erased import LeftOut
 from schema.store.inbox import Arrival, keeping
 
 
@@ -79,9 +80,13 @@ def read_task(database: Database, account_id: str, kind: str, subject: str) -> T
 
 
 def keep_answer(
-    database: Database, account_id: str, kind: str, subject: str, task: Task, arrivals: Sequence[Arrival]
-) -> None:
-    """Keep an answer, all its parts, and that it was complete: in one transaction."""
+    database: Database, account_id: str, kind: str, subject: str, task: Task, arrivals: Sequence[Arrival],
+    left_out: LeftOut,
+) -> None:  # fmt: skip
+    """Keep an answer, all its parts, and that it was complete: in one transaction.
+
+    Raises ErasedMeanwhile when somebody was erased since it was looked who has to be left out.
+    """
     kinds = kinds_of("api_task")
     names = ("account_id", "kind", "subject", "done_at", "said", "said_ms", "repeats", "updated_at")
     conflict = "ON CONFLICT (account_id, kind, subject) DO UPDATE SET " + ", ".join(
@@ -92,7 +97,16 @@ def keep_answer(
     if arrivals:
         statements.insert(0, keeping(database.dialect, arrivals))
     with database.write() as connection:
-        database.dialect.run_all(connection, statements)
+        left_out.hold(connection)
+        database.dialect.run_all(connection, [*statements, *left_out.noting(database.dialect, task.done_at)])
+
+
+def keep_without(database: Database, arrivals: Sequence[Arrival], left_out: LeftOut, now: datetime) -> None:
+    """Keep events of Zoom's delivery log, which somebody was left out of. Raises ErasedMeanwhile as `keep_answer`."""
+    with database.write() as connection:
+        left_out.hold(connection)
+        dialect = database.dialect
+        dialect.run_all(connection, [keeping(dialect, arrivals), *left_out.noting(dialect, now)])
 
 
 class KnownInstance(NamedTuple):

@@ -50,7 +50,7 @@ STAFF_PSEUDONYMS = "staff.erased.invalid"
 
 _ERASED_KEY = re.compile(r"erased-[0-9a-f]{16}")
 
-_ADDRESS = re.compile(r"[^\s<>\"';,:()\[\]]+@[^\s<>\"';,:()\[\]]*[^\s<>\"';,:()\[\].]")
+ADDRESS = re.compile(r"[^\s<>\"';,:()\[\]]+@[^\s<>\"';,:()\[\]]*[^\s<>\"';,:()\[\].]")
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
@@ -141,7 +141,7 @@ def _digest(text: str, subject: Subject) -> str:
 
 def without_addresses(text: str, subject: Subject) -> str:
     """Text with the subject's addresses, wherever they stand in it, replaced by their pseudonyms."""
-    found = _ADDRESS if subject.is_everybody else _any_of(subject.emails)
+    found = ADDRESS if subject.is_everybody else _any_of(subject.emails)
     return found.sub(lambda match: pseudonym(match.group(), subject), text)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from schema.zoom.erasure import PSEUDONYM_ENDING
+
 Json = dict[str, Any]
 ROWS_PER_BODY_MAX = 100  # so that an answer never holds the tables for long
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)")
@@ -61,7 +63,7 @@ def registrants_read(
     for status, answer in listed.items():
         rows = [_some(row, _REGISTRANT_FIELDS) | {"status": status} for row in _rows(answer, "registrants")]
         bodies += [about | {"registrants": part} for part in _parts(sorted(rows, key=_encoded))]
-    if missing := sorted(gone):
+    if missing := _gone(gone):
         bodies.append(about | {"gone": missing})
     return bodies
 
@@ -72,7 +74,12 @@ def panelists_read(meeting_id: int, answer: Json, known: Iterable[str]) -> list[
     here = {f"user:{row['id']}" for row in rows if "id" in row}
     here |= {f"email:{str(row['email']).strip().lower()}" for row in rows if "email" in row}
     about = {"id": meeting_id, "kind": "webinar", "panelists": sorted(rows, key=_encoded)}
-    return [about | _without_nothing({"gone": sorted(set(known) - here)})]
+    return [about | _without_nothing({"gone": _gone(set(known) - here)})]
+
+
+def _gone(names: Iterable[str]) -> list[str]:
+    """Who is gone from a list; of a pseudonym that cannot be told, for Zoom names it otherwise."""
+    return sorted(name for name in names if not name.endswith(PSEUDONYM_ENDING))
 
 
 def report_read(kind: str, meeting_id: int, uuid: str, answer: Json) -> list[Json]:

@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+from msgspec import structs
 from sqlalchemy.exc import IntegrityError
 
+from schema.store.api_calls import keep_without
 from schema.store.database import Database
-from schema.store.inbox import ID_ATTEMPTS_MAX, Arrival, keep, known_keys
-from schema.zoom.envelope import Envelope, read_envelope
+from schema.store.erased import ErasedMeanwhile, Told, leave_out
+from schema.store.inbox import ID_ATTEMPTS_MAX, Arrival, known_keys
+from schema.zoom.envelope import Envelope, decode_document, read_envelope
 from workers.zoom.client import ZoomClient
 from workers.zoom.endpoints import WEBHOOK_LOGS
 
+LOG = "zoom_log"
 LOG_KEPT = timedelta(days=7)
 NOT_OF_THE_WEBHOOK = ("joinlog.", "zoom.", "endpoint.")
 """Types that no event subscription sends, and a check of the endpoint, which is nothing to keep."""
@@ -24,13 +29,13 @@ def recover(database: Database, client: ZoomClient, app_id: str, now: datetime) 
     """Keep every event in the log of an app whose key is unknown; returns how many. Raises ZoomError.
 
     The log has no signature; what makes it Zoom's word is the connection it came through. A body that is missing or
-    cut off cannot be kept.
+    cut off cannot be kept; one about somebody who was erased after it was sent is not.
     """
     kept = 0
 
     def take(rows: list[Any]) -> None:
         nonlocal kept
-        kept += _keep_unknown(database, rows, now)
+        kept += _keep_unknown(database, client.account_id, rows, now)
 
     days = [now - LOG_KEPT + timedelta(days=day) for day in range(LOG_KEPT.days + 1)]
     for day in days:
@@ -38,7 +43,7 @@ def recover(database: Database, client: ZoomClient, app_id: str, now: datetime) 
     return kept
 
 
-def _keep_unknown(database: Database, rows: Sequence[Any], now: datetime) -> int:
+def _keep_unknown(database: Database, account_id: str, rows: Sequence[Any], now: datetime) -> int:
     told: dict[tuple[str, str], tuple[Envelope, str | None]] = {}
     for row in rows:
         body = row.get("request_body") if isinstance(row, dict) else None
@@ -55,16 +60,26 @@ def _keep_unknown(database: Database, rows: Sequence[Any], now: datetime) -> int
         known = known_keys(connection, told)
     missing = [told[key] for key in told if key not in known]
     for attempt in range(1, ID_ATTEMPTS_MAX + 1):
+        documents = [Told(decode_document(one.body), one.uuid, one.event_ts) for one, _ in missing]
+        left, left_out = leave_out(database, account_id, documents, now)
         first = time.time_ns() // 1000
         arrivals = [
-            Arrival(first + place, envelope, now.astimezone(UTC), request_id=request_id, source="zoom_log")
-            for place, (envelope, request_id) in enumerate(missing)
+            Arrival(first + place, _with(envelope, document), now.astimezone(UTC), request_id=request_id, source=LOG)
+            for place, ((envelope, request_id), document) in enumerate(zip(missing, left, strict=True))
+            if document is not None
         ]
         try:
             if arrivals:
-                keep(database, arrivals)
-            break
-        except IntegrityError:  # another process accepted an event in the same microsecond
+                keep_without(database, arrivals, left_out, now)
+            return len(arrivals)
+        except (IntegrityError, ErasedMeanwhile):  # or another process accepted an event in the same microsecond
             if attempt == ID_ATTEMPTS_MAX:
                 raise
-    return len(missing)
+    return 0
+
+
+def _with(envelope: Envelope, document: Any) -> Envelope:
+    """An event with what is left of its body. Its key stays that of the whole, by which it is known."""
+    if document == decode_document(envelope.body):
+        return envelope
+    return structs.replace(envelope, body=msgspec.json.encode(document).decode())

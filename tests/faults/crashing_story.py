@@ -100,6 +100,10 @@ def play(url: str, last_point: int, answered: Callable[[int], object]) -> None:
 
 def serve(url: str) -> None:
     """Play for every number that is asked for."""
+    database = Database(url)
+    with database.read():
+        pass  # what the first connection imports is here before the forks, and not made in each of them
+    database.close()
     for line in sys.stdin:
         code, answered = play_in_a_child(url, int(line))
         print("point", code, answered or "-", flush=True)

@@ -540,6 +540,7 @@ class Postgres(Dialect):
         with _told_as_database_error(connection, "several statements", error):
             with raw.pipeline():
                 cursors = [_send(raw, statement) for statement in statements]
+            _start_timer_again(connection, raw)
             return [_rows_of(cursor) for cursor in cursors]
 
     def select_by(self, columns: str, table: str, keys: Mapping[str, str], where: str = "") -> str:
@@ -753,6 +754,15 @@ def _with_hosts(url: str) -> URL:
 @cache
 def _driver_query(query: str) -> str:
     return query.replace("?", "%s")
+
+
+def _start_timer_again(connection: Connection, raw: psycopg.Connection[Any]) -> None:
+    """After a pipeline through PgBouncer (seen with 1.18) Postgres does not end a transaction in which nobody says
+    anything, until a plain statement came."""
+    from schema.store.postgres_session import is_pooled
+
+    if is_pooled(connection):
+        raw.execute("SELECT 1")
 
 
 def _send(raw: psycopg.Connection[Any], statement: Statement) -> psycopg.Cursor[Any]:

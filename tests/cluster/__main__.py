@@ -82,7 +82,7 @@ def main() -> None:
             say("seven hosts are ready")
             wrong = try_all(there, Random(asked.seed), asked.per_second, asked.only, say)
         except BaseException:
-            for log in sorted(Path(name).glob("*/*.log")):
+            for log in sorted(Path(name).rglob("*.log")):
                 print(f"== {log.parent.name} {log.name}", *log.read_text(errors="replace").splitlines()[-4:], sep="\n")
             raise
         finally:

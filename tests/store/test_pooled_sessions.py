@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from schema.migrate import migrate
 from schema.settings import ConfigurationError
 from schema.store.database import Database
-from schema.store.dialect import run
+from schema.store.dialect import Statement, run
 from tests.inbox_to_tables import keep_events, one, read_table, take
 from tests.pooler import pgbouncer
 from tests.stories import WEEK_MINUTES, Story
@@ -109,3 +110,23 @@ def test_a_rebuild_needs_a_session_of_its_own_and_says_how_to_give_it_one(pooled
     with pytest.raises(ConfigurationError, match="Name the server itself"):
         rebuild(database, check_only=True)
     database.close()
+
+
+def be_silent(silent: Database, other: Database) -> None:
+    """Hold a meeting and say nothing until another one has it, which it gets once this one has lost it."""
+    with silent.write() as connection:
+        silent.dialect.run_all(connection, [*silent.dialect.hold_meetings([1]), Statement("SELECT 1")])
+        with other.write() as waiting:
+            other.dialect.run_all(waiting, other.dialect.hold_meetings([1]))
+        run(connection, "SELECT 1")
+
+
+def test_a_worker_that_is_silent_in_the_middle_of_a_batch_loses_its_transaction(
+    pooled_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("schema.store.engines.SILENT_SECONDS_MAX", 0.2)
+    silent, other = Database(pooled_url, durable=False), Database(pooled_url)
+    with pytest.raises(DBAPIError):
+        be_silent(silent, other)
+    silent.close()
+    other.close()

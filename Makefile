@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
+unexport PYTHONDONTWRITEBYTECODE # without bytecode every process compiles all it imports: that doubles its start
 
 .PHONY: help run test matrix faults cluster check lint types format bench bench-smoke bench-full bench-links law screenshots clean
 

@@ -4,7 +4,8 @@
 #   sh bootstrap.sh          .venv, with a Python of 3.11 to 3.14: $PYTHON if it is one, else one that uv finds or fetches
 #   sh bootstrap.sh matrix   the tests on every such Python that is found here, each in a folder of its own
 #
-# uv installs exactly what uv.lock names. It comes from the package index into .bootstrap, as bootstrap.txt has it.
+# uv installs exactly what uv.lock names, and compiles it, or each start might have to. It comes from the package index
+# into .bootstrap, as bootstrap.txt has it.
 set -eu
 PYTHON=${PYTHON:-python3}
 UV=.bootstrap/bin/uv
@@ -61,7 +62,7 @@ install() {
                 "downloaded. Install one (apt-get install python3, brew install python@3.13), or name it:" \
                 "make PYTHON=/usr/bin/python3.12 ${GOAL:-run}"
     fi
-    uv sync --quiet --frozen --python "$python" ||
+    uv sync --quiet --frozen --compile-bytecode --python "$python" ||
         end "what uv.lock names could not be installed; uv says why above. Then try again: make ${GOAL:-run}"
     touch .venv/.ready
 }
@@ -80,7 +81,7 @@ matrix() {
         suits "$python" || continue
         echo "== Python $version ($python)"
         export UV_PROJECT_ENVIRONMENT=".venv-matrix/$version"
-        uv sync --quiet --frozen --python "$python" || { failed="$failed $version"; continue; }
+        uv sync --quiet --frozen --compile-bytecode --python "$python" || { failed="$failed $version"; continue; }
         # shellcheck disable=SC2086 - PYTEST is a list of words
         "$UV_PROJECT_ENVIRONMENT/bin/pytest" ${PYTEST:--n 3 --dist loadgroup} && tested="$tested $version" ||
             failed="$failed $version"

@@ -132,7 +132,7 @@ def uv_was_told(folder: Path) -> list[str]:
 def test_a_python_that_suits_is_the_one_that_is_used(tmp_path: Path, version: str) -> None:
     done = set_up(tmp_path, version)
     assert (done.returncode, done.stderr) == (0, "")
-    assert uv_was_told(tmp_path) == [f"sync --quiet --frozen --python {tmp_path}/bin/python3"]
+    assert uv_was_told(tmp_path) == [f"sync --quiet --frozen --compile-bytecode --python {tmp_path}/bin/python3"]
 
 
 @pytest.mark.parametrize("version", ["3.9.18", "3.10.13", "3.15.0"])
@@ -140,14 +140,14 @@ def test_beside_one_that_does_not_suit_another_one_is_found(tmp_path: Path, vers
     done = set_up(tmp_path, version, find="echo /opt/python3.13")
     assert done.returncode == 0, done.stderr
     assert f"Python {version}" in done.stderr
-    assert uv_was_told(tmp_path)[-1] == "sync --quiet --frozen --python /opt/python3.13"
+    assert uv_was_told(tmp_path)[-1] == "sync --quiet --frozen --compile-bytecode --python /opt/python3.13"
 
 
 def test_where_there_is_no_other_one_uv_downloads_one(tmp_path: Path) -> None:
     find = "[ -e downloaded ] && echo /uv/python3.13 || exit 1"
     done = set_up(tmp_path, "3.10.13", find=find, fetch="touch downloaded")
     assert done.returncode == 0, done.stderr
-    assert uv_was_told(tmp_path)[-1] == "sync --quiet --frozen --python /uv/python3.13"
+    assert uv_was_told(tmp_path)[-1] == "sync --quiet --frozen --compile-bytecode --python /uv/python3.13"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from schema.migrate import migrate
 from schema.settings import ConfigurationError, Settings
@@ -129,4 +130,13 @@ def test_several_hosts_are_tried_until_one_takes_writes(pair: tuple[PostgresHost
     database = Database(f"postgresql://postgres@{hosts}/joinlog?target_session_attrs=read-write")
     with database.write() as connection:
         assert run(connection, "SELECT pg_is_in_recovery()") == [(False,)]
+    database.close()
+
+
+def test_two_standbys_are_not_enough_and_both_are_named(pair: tuple[PostgresHost, PostgresHost]) -> None:
+    _, standby = pair
+    hosts = f"127.0.0.1:{standby.port},localhost:{standby.port}"
+    database = Database(f"postgresql://postgres@{hosts}/joinlog?target_session_attrs=read-write")
+    with pytest.raises(OperationalError, match=r"127\.0\.0\.1: a standby; localhost: a standby"), database.write():
+        pass
     database.close()

@@ -17,6 +17,7 @@ from workers.drain import Drain
 from workers.zoom.client import ZoomClient, ZoomError, open_http
 from workers.zoom.pace import SharedPace
 from workers.zoom.sync import Sync
+from workers.zoom.together import Settling
 
 RETRY_FOR_SECONDS = 10.0
 FACTS = {"report_delay_minutes_max": 0, "report_months": 12, "cancelled": "kept", "deleted_occurrence": "listed"}
@@ -45,7 +46,7 @@ def _ask(settings: Settings, stop: threading.Event, world: World) -> None:
             subject = str(series.meeting_id)
             begun_at = begin_run(database, series.account_id, subject, datetime.now(UTC))
             drain = Drain(database, stopping=stop, retry_for_seconds=RETRY_FOR_SECONDS)
-            Sync(database, client, begun_at, drain.drain_all).meeting(series.meeting_id)
+            Sync(database, client, begun_at, Settling(drain.drain_all)).meeting(series.meeting_id)
             end_run(database, series.account_id, subject, datetime.now(UTC))
     except (ZoomError, SQLAlchemyError, OSError) as error:
         if not stop.is_set():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import click
@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from joinlog.database import meeting_of, open_database
+from joinlog.database import Meeting, meant_by, open_database
+from schema.meeting_names import MeetingName
 from schema.settings import ConfigurationError, Settings, ZoomCredentials, read_settings
 from schema.store.api_calls import begin_run, end_run, read_meeting
 from schema.store.database import Database
@@ -21,21 +22,22 @@ from workers.drain import Drain, Which
 from workers.zoom.client import ZoomClient, ZoomError, open_http
 from workers.zoom.pace import SharedPace
 from workers.zoom.sync import STATUSES, Sync, spans
+from workers.zoom.together import Settling
 
 SINCE_DEFAULT = timedelta(days=182)  # how far back reports reach for certain
 RETRY_FOR_SECONDS = 10
 
 
 @click.command()
-@click.argument("meetings", metavar="[MEETING]...", nargs=-1)
+@click.argument("meetings", type=Meeting(), metavar="[MEETING]...", nargs=-1)
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="without MEETING: the first day, half a year ago")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="without MEETING: the last day, today")
 @click.option("--dry-run", is_flag=True, help="only say how many calls it would need")
 @click.pass_context
 def sync(
-    ctx: click.Context, meetings: Sequence[str], since: datetime | None, until: datetime | None, dry_run: bool
+    ctx: click.Context, meetings: Sequence[MeetingName], since: datetime | None, until: datetime | None, dry_run: bool
 ) -> None:
-    """Ask Zoom's API about MEETING (a number or the uuid of an instance), or about all the account held.
+    """Ask Zoom's API about MEETING (a number, or the uuid of an instance), or about all the account held.
 
     A run that was killed goes on where it was. Exit code 1: something remains, and the last lines say what and why.
     """
@@ -51,8 +53,8 @@ def sync(
         raise click.UsageError("--since is after --until.")
     counted: Counter[str] = Counter()
     remains: list[str] = []
-    with open_database() as database:
-        numbers = [meeting_of(database, text) for text in meetings]
+    with open_database(durable=False) as database:  # an answer a power cut takes back is asked for again
+        numbers = [meant_by(database, name).meeting_id for name in meetings]
         if dry_run:
             click.echo(_estimate(database, settings.zoom_credentials, numbers, first, last))
             return
@@ -84,10 +86,11 @@ def _sync_account(
             SharedPace(database, settings.zoom_plan, settings.zoom_rate_share), http, calls=calls,
         )  # fmt: skip
         begun_at = begin_run(database, credentials.account_id, subject, datetime.now(UTC))
-        run = Sync(database, client, begun_at, drain.settle_answers)
+        run = Sync(database, client, begun_at, Settling(drain.settle_answers))
         try:
             asked = numbers or run.held_between(*days)
-            _each(progress, asked, run.meeting)
+            bar = progress.add_task("asking Zoom", total=len(asked))
+            run.meetings(asked, lambda: progress.advance(bar))
         except ZoomError as error:
             run.remains.append(str(error))
     Drain(database, retry_for_seconds=RETRY_FOR_SECONDS, staff_domains=settings.staff_domain_names).drain_all()
@@ -101,11 +104,6 @@ def _sync_account(
 def _progress() -> Progress:
     """A bar for people to watch; nothing where nobody does."""
     return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-
-
-def _each(progress: Progress, meetings: Sequence[int], ask: Callable[[int], None]) -> None:
-    for meeting_id in progress.track(meetings, description="asking Zoom"):
-        ask(meeting_id)
 
 
 def _of_account(

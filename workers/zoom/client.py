@@ -5,10 +5,11 @@ An answer is whole or there is none: a failed call is never counted as an empty 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
@@ -23,6 +24,7 @@ CALL_SECONDS_MAX = 30.0
 TRIES_MAX = 6
 PAUSE_SECONDS_MAX = 60.0
 PAGE_SIZE = 300
+TOKENS_MAX = 3  # of one call: another process of ours may have ended each of them by fetching its own
 LIST_BEGINNINGS_MAX = 3  # a page token lives 15 minutes; a list whose token expired is begun again
 TOKEN_SPARE_SECONDS = 60.0
 MISSING_SCOPE_CODES = frozenset({4711, 4700})
@@ -90,7 +92,7 @@ class _Token(NamedTuple):
 
 @dataclass(slots=True)
 class ZoomClient:
-    """Asks Zoom about one account."""
+    """Asks Zoom about one account, for any number of threads."""
 
     credentials: ZoomCredentials
     api_url: str
@@ -101,6 +103,8 @@ class ZoomClient:
     clock: Callable[[], float] = time.time
     _token: _Token | None = None
     calls: Counter[str] | None = None
+    _turn: threading.Lock = field(default_factory=threading.Lock)  # to fetch a token, or to take a call
+    _long_list: threading.Lock = field(default_factory=threading.Lock)  # one at a time: their rows fill the memory
 
     @property
     def account_id(self) -> str:
@@ -143,10 +147,14 @@ class ZoomClient:
             raise ZoomError(str(error)) from error
 
     def _read_pages(self, endpoint: Endpoint, name: str, target: str, query: Mapping[str, str]) -> dict[str, Any]:
-        rows: list[Any] = []
-        last: dict[str, Any] = {}
-        for last in self._pages(endpoint, target, query):
-            rows += last.get(name) or ()
+        pages = self._pages(endpoint, target, query)
+        first = next(pages)
+        if not first.get("next_page_token"):
+            return {**first, name: first.get(name) or []}
+        with self._long_list:
+            rows, last = list(first.get(name) or ()), first
+            for last in pages:
+                rows += last.get(name) or ()
         return {**last, name: rows}
 
     def _pages(self, endpoint: Endpoint, target: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -172,30 +180,40 @@ class ZoomClient:
             raise ZoomError(f"{endpoint.path}: {error}, {TRIES_MAX} times") from error
 
     def _authorised(self, endpoint: Endpoint, target: str, query: Mapping[str, str], is_next: bool) -> dict[str, Any]:
-        """One try; on 401 the token is fetched once more, for it may have been ended by another process's."""
-        answer = self._get(endpoint, target, query)
-        if answer.status_code == 401 and _code(answer) not in MISSING_SCOPE_CODES:
-            self._token = None
-            answer = self._get(endpoint, target, query)
+        """One try; on 401 with another token, for this one may have been ended by another process's."""
+        for _ in range(TOKENS_MAX):
+            token = self._granted()
+            answer = self._get(endpoint, target, query, token)
+            if answer.status_code != 401 or _code(answer) in MISSING_SCOPE_CODES:
+                break
+            self._drop(token)
         return _judge(endpoint, answer, is_next, self.clock)
 
-    def _get(self, endpoint: Endpoint, target: str, query: Mapping[str, str]) -> httpx2.Response:
-        token = self._granted()
-        self.sleep(self.pace.wait_seconds(self.account_id, endpoint.tier))
-        if self.calls is not None:
-            self.calls[endpoint.tier.value] += 1
+    def _get(self, endpoint: Endpoint, target: str, query: Mapping[str, str], token: _Token) -> httpx2.Response:
+        with self._turn:
+            pause_seconds = self.pace.wait_seconds(self.account_id, endpoint.tier)
+            if self.calls is not None:
+                self.calls[endpoint.tier.value] += 1
+        self.sleep(pause_seconds)
         return self._send(
             "GET", self.api_url + _path_for(endpoint, target), params=query,
             headers={"authorization": f"Bearer {token.text}"},
         )  # fmt: skip
 
-    def _granted(self) -> _Token:
-        """The token of this account, fetched when there is none or it is about to end.
+    def _drop(self, token: _Token) -> None:
+        with self._turn:
+            if self._token is token:  # not one that another thread has fetched since
+                self._token = None
 
-        https://developers.zoom.us/docs/internal-apps/s2s-oauth/
-        """
-        if self._token is not None and self._token.until > self.clock():
+    def _granted(self) -> _Token:
+        """The token of this account, fetched when there is none or it is about to end."""
+        with self._turn:
+            if self._token is None or self._token.until <= self.clock():
+                self._token = self._fetch_token()
             return self._token
+
+    def _fetch_token(self) -> _Token:
+        """https://developers.zoom.us/docs/internal-apps/s2s-oauth/"""
         answer = self._send(
             "POST", self.oauth_url, data={"grant_type": "account_credentials", "account_id": self.account_id},
             auth=(self.credentials.client_id, self.credentials.client_secret),
@@ -207,8 +225,7 @@ class ZoomClient:
             reason = str(told.get("reason") or told.get("error") or f"HTTP {answer.status_code}")[:200]
             raise NoToken(f"Zoom gives no token for account {self.account_id}: {reason}")
         until = self.clock() + float(told.get("expires_in") or 0) - TOKEN_SPARE_SECONDS
-        self._token = _Token(told["access_token"], until, frozenset(str(told.get("scope") or "").split()))
-        return self._token
+        return _Token(told["access_token"], until, frozenset(str(told.get("scope") or "").split()))
 
     def _send(self, method: str, url: str, **more: Any) -> httpx2.Response:
         try:

@@ -1,7 +1,7 @@
 """The worker's part: a thread that asks Zoom's API by itself, when it is rung for and every LOOK_SECONDS.
 
 1. Look into the tables for what has to be asked, and write it down as errands.
-2. Take the errands that are due, one after the other. A worker that is killed leaves its errand to the next one, which
+2. Take the errands that are due, several at once. A worker that is killed leaves its errand to the next one, which
    asks nothing again that was answered; one that fails is tried again after a growing pause.
 
 It runs beside the drain, in a thread and with connections of its own.
@@ -9,7 +9,7 @@ It runs beside the drain, in a thread and with connections of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 
@@ -39,9 +39,11 @@ from workers.zoom.delivery_log import recover
 from workers.zoom.pace import SharedPace
 from workers.zoom.readings import READ_FOR, next_reading
 from workers.zoom.sync import Sync
+from workers.zoom.together import CALLERS_MAX, Settling, each
 
 LOOK_SECONDS = 5.0
-STOP_SECONDS_MAX = 35.0  # a call that is under way when the worker is asked to stop; the client gives it 30
+STOP_SECONDS_MAX = 3.0  # for calls under way; one that takes longer is given up, and asked again by the next worker
+ERRANDS_AT_ONCE = 4  # so many threads, and each of them has its share of CALLERS_MAX
 LEASE = timedelta(minutes=15)
 PAUSE_FIRST = timedelta(minutes=1)
 PAUSE_MAX = timedelta(hours=6)
@@ -79,7 +81,7 @@ class Errands(LookingThread):
         super().__init__("errands", self.look, _note_failure, look_seconds=LOOK_SECONDS, stop_seconds=STOP_SECONDS_MAX)
         self._database = database
         self._clients: Mapping[str, ZoomClient] = {client.account_id: client for client in clients}
-        self._settle = settle
+        self._settling = Settling(settle)
         self._now = now
         self._looked_at: datetime | None = None
         self._refused_at: datetime | None = None
@@ -93,14 +95,18 @@ class Errands(LookingThread):
         """Plan, and run what is due; returns how many errands were run."""
         self.plan()
         ran = 0
+        while (now_ran := each(self._due(), self._try, ERRANDS_AT_ONCE)) > 0:  # one may have planned another
+            ran += now_ran
+        return ran
+
+    def _due(self) -> Iterator[Errand]:
+        """The errands that are due, each taken when it is asked for."""
         while not self.stopping.is_set():
             now = self._now()
             errand = take_due(self._database, list(self._clients), now, now + LEASE)
             if errand is None:
-                break
-            self._try(errand)
-            ran += 1
-        return ran
+                return
+            yield errand
 
     def plan(self) -> None:
         """Write down what has to be asked, as the tables tell it."""
@@ -158,7 +164,9 @@ class Errands(LookingThread):
 
     def _run_errand(self, errand: Errand, client: ZoomClient) -> tuple[datetime | None, Sequence[str]]:
         """Ask; returns when it is due again, and what remains."""
-        run = Sync(self._database, client, errand.begun_at, self._settle, self._now)
+        run = Sync(
+            self._database, client, errand.begun_at, self._settling, self._now, CALLERS_MAX // ERRANDS_AT_ONCE
+        )  # fmt: skip
         if errand.kind == Kind.SERIES:
             run.series(int(errand.subject))
         elif errand.kind == Kind.ENDED:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from schema.store.api_calls import Task, keep_answer, read_task
 from schema.store.database import Database
@@ -21,13 +22,17 @@ from workers.zoom.endpoints import INSTANCES_READ, MEETING_READ
 
 @dataclass(slots=True)
 class Questions:
-    """The questions of one run about one account; what is missing in the end is added to `remains`."""
+    """The questions of one run about one account; what is missing in the end is added to `remains`.
+
+    Several threads may ask at once; one at a time keeps what it was answered.
+    """
 
     database: Database
     account_id: str
     begun_at: datetime
     now: Callable[[], datetime]
     remains: list[str]
+    writing: threading.Lock
     _refused: set[str] = field(default_factory=set)
 
     def ask(self, kind: str, subject: str, ask: Callable[[], list[answers.Json]], *, is_expected: bool = False) -> bool:
@@ -54,10 +59,12 @@ class Questions:
                 raise
             if kind not in (MEETING_READ, INSTANCES_READ):
                 self._refused.add(kind)
-            if str(error) not in self.remains:
-                self.remains.append(str(error))
+            with self.writing:
+                if str(error) not in self.remains:
+                    self.remains.append(str(error))
             return False
-        self._keep(kind, subject, bodies, task, asked_at)
+        with self.writing:
+            self._keep(kind, subject, bodies, task, asked_at)
         return True
 
     def last_answer(self, kind: str, subject: str) -> Task | None:
@@ -75,7 +82,8 @@ class Questions:
             try:
                 self._keep_rest(kind, subject, left, left_out, before, asked_at)
                 return
-            except (IntegrityError, ErasedMeanwhile):  # or another process accepted an event in the same microsecond
+            except (ErasedMeanwhile, IntegrityError, OperationalError):
+                # or another process accepted an event in the same microsecond, or wrote for longer than we wait
                 if attempt == ID_ATTEMPTS_MAX:
                     raise
 

@@ -47,6 +47,7 @@ from workers.zoom.endpoints import (
 )
 from workers.zoom.questions import Questions
 from workers.zoom.readings import GROWS_FOR, do_agree
+from workers.zoom.together import CALLERS_MAX, Settling, each
 
 HISTORY_SPAN = timedelta(days=30)  # Zoom tells a month at a time
 STATUSES = ("approved", "pending", "denied")
@@ -55,26 +56,32 @@ KINDS = ("webinar", "meeting")
 
 @dataclass(slots=True)
 class Sync:
-    """One run about one account. `settle` brings what was kept to the tables; `now` is the time."""
+    """One run about one account. `settling` brings what was kept to the tables; `now` is the time.
+
+    Several threads may ask about a meeting each, and share `settling`; `callers` ask about one meeting at once.
+    """
 
     database: Database
     client: ZoomClient
     begun_at: datetime
-    settle: Callable[[], object]
+    settling: Settling
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    callers: int = 1
     counted: Counter[str] = field(default_factory=Counter)
     remains: list[str] = field(default_factory=list)
     _questions: Questions = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with no question asked."""
-        self._questions = Questions(self.database, self.client.account_id, self.begun_at, self.now, self.remains)
+        self._questions = Questions(
+            self.database, self.client.account_id, self.begun_at, self.now, self.remains, self.settling.writing
+        )
 
     def history(self, since: date, until: date) -> None:
         """Every instance the account held from one day to another, inclusive. Raises ZoomError."""
         for first, last in spans(since, until):
             self._questions.ask(HISTORY_READ, f"{first}/{last}", lambda f=first, t=last: self._history(f, t))  # type: ignore[misc]
-        self.settle()
+        self.settling.settle()
 
     def held_between(self, since: date, until: date) -> list[int]:
         """The meetings the account held from one day to another, inclusive. Raises ZoomError."""
@@ -83,12 +90,22 @@ class Sync:
         end = datetime(until.year, until.month, until.day, tzinfo=UTC) + timedelta(days=1)
         return read_meetings_held(self.database, self.client.account_id, begin, end)
 
+    def meetings(self, meeting_ids: Sequence[int], on_done: Callable[[], object] = lambda: None) -> None:
+        """Everything about these meetings, several at once. Raises what `meeting` raises."""
+        self.callers = max(1, CALLERS_MAX // max(1, len(meeting_ids)))
+
+        def ask(meeting_id: int) -> None:
+            self.meeting(meeting_id)
+            on_done()
+
+        each(meeting_ids, ask, CALLERS_MAX)
+
     def meeting(self, meeting_id: int) -> None:
         """Everything about one meeting. Raises Refused without a token, DailyLimit, and ZoomError for no answer."""
         kind = self.series(meeting_id)
         if kind is not None:
             self._records(kind, meeting_id, self._known(meeting_id).instances)
-            self.counted["meetings"] += 1
+            self._count("meetings", 1)
 
     def series(self, meeting_id: int) -> str | None:
         """Schedule, instances and registrants of one meeting; returns its kind, None where Zoom knows none."""
@@ -102,12 +119,12 @@ class Sync:
         if kind is None:
             self.remains.append(f"meeting {meeting_id}: Zoom knows no webinar and no meeting of this number")
             return None
-        self.settle()
+        self.settling.settle()
         known = self._known(meeting_id)
         self._ask_registrants(kind, meeting_id, known, known.occurrence_ids)
         if kind == "webinar":
             self._questions.ask(PANELISTS_READ, str(meeting_id), lambda: self._panelists(meeting_id))
-        self.settle()
+        self.settling.settle()
         return kind
 
     def after_end(self, meeting_id: int, uuids: Collection[str]) -> None:
@@ -116,7 +133,7 @@ class Sync:
         if known.kind is None:
             return
         self._ask_instances(known.kind, meeting_id)
-        self.settle()
+        self.settling.settle()
         known = self._known(meeting_id)
         ended = [instance for instance in known.instances if instance.uuid in uuids]
         linked = {instance.occurrence_id for instance in ended}
@@ -125,12 +142,14 @@ class Sync:
 
     def _records(self, kind: str, meeting_id: int, instances: Sequence[KnownInstance]) -> None:
         """Zoom's report of each of these instances, and what it proves."""
-        for instance in instances:
-            self._ask_report(kind, meeting_id, instance)
-        self.settle()
-        for instance in instances:
-            self._audit(kind, meeting_id, instance.uuid)
-        self.settle()
+        each(instances, lambda instance: self._ask_report(kind, meeting_id, instance), self.callers)
+        self.settling.settle()
+        each(instances, lambda instance: self._audit(kind, meeting_id, instance.uuid), self.callers)
+        self.settling.settle()
+
+    def _count(self, what: str, number: int) -> None:
+        with self.settling.writing:
+            self.counted[what] += number
 
     def _known(self, meeting_id: int) -> KnownMeeting:
         return read_meeting(self.database, self.client.account_id, meeting_id)
@@ -140,11 +159,12 @@ class Sync:
 
     def _ask_registrants(self, kind: str, meeting_id: int, known: KnownMeeting, occurrence_ids: Sequence[str]) -> None:
         for_all = known.registration_type == ONCE_FOR_ALL or not known.occurrence_ids
-        for occurrence_id in (None,) if for_all else occurrence_ids:
+
+        def ask(occurrence_id: str | None) -> None:
             subject = f"{meeting_id}/{occurrence_id or EVERY_OCCURRENCE}"
-            self._questions.ask(
-                REGISTRANTS_READ, subject, lambda o=occurrence_id: self._registrants(kind, meeting_id, o)  # type: ignore[misc]
-            )  # fmt: skip
+            self._questions.ask(REGISTRANTS_READ, subject, lambda: self._registrants(kind, meeting_id, occurrence_id))
+
+        each((None,) if for_all else occurrence_ids, ask, self.callers)
 
     def _ask_report(self, kind: str, meeting_id: int, instance: KnownInstance) -> None:
         uuid, ended_at = instance.uuid, instance.ended_at
@@ -169,8 +189,8 @@ class Sync:
     def _instances(self, kind: str, meeting_id: int) -> list[answers.Json]:
         bodies = answers.instances_read(kind, meeting_id, self.client.read(PAST_INSTANCES[kind], str(meeting_id)))
         for row in bodies[0]["instances"]:
-            self.counted["instances"] += 1
-            self.counted["links stated"] += "occurrence_id" in row
+            self._count("instances", 1)
+            self._count("links stated", "occurrence_id" in row)
         return bodies
 
     def _registrants(self, kind: str, meeting_id: int, occurrence_id: str | None) -> list[answers.Json]:
@@ -182,7 +202,7 @@ class Sync:
         here = {str(row.get("id")) for answer in listed.values() for row in answer.get("registrants") or ()}
         about = occurrence_id or EVERY_OCCURRENCE
         standing = read_standing(self.database, self.client.account_id, meeting_id, about, begun_at)
-        self.counted["registrants"] += len(here)
+        self._count("registrants", len(here))
         return answers.registrants_read(kind, meeting_id, occurrence_id, listed, standing - here)
 
     def _panelists(self, meeting_id: int) -> list[answers.Json]:
@@ -195,7 +215,7 @@ class Sync:
 
     def _participants(self, kind: str, meeting_id: int, uuid: str) -> list[answers.Json]:
         answer = self.client.read(PARTICIPANTS[kind], uuid, include_fields="registrant_id")
-        self.counted["connections"] += len(answer.get("participants") or ())
+        self._count("connections", len(answer.get("participants") or ()))
         return answers.participants_read(kind, meeting_id, uuid, answer)
 
     # --- what the record proves
@@ -223,9 +243,10 @@ class Sync:
         )  # fmt: skip
         if (*found[:4], sum(found.webhooks_lost.values())) != said or is_final != (instance.final_at is not None):
             final_at = now if is_final and instance.final_at is None else None
-            keep_own_event(self.database, audited_event(account_id, meeting_id, uuid, figures, final_at, now))
-        self.counted["stays added"] += found.stays_report_only
-        self.counted["final"] += is_final
+            with self.settling.writing:
+                keep_own_event(self.database, audited_event(account_id, meeting_id, uuid, figures, final_at, now))
+        self._count("stays added", found.stays_report_only)
+        self._count("final", is_final)
 
     def _absentees(self, meeting_id: int, uuid: str) -> list[answers.Json]:
         return answers.absentees_read(meeting_id, uuid, self.client.read(ABSENTEES, uuid))

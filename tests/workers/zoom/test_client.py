@@ -14,6 +14,7 @@ from joinlog.fakezoom import MIXES, ApiOptions, ApiServer, Request, Response, Wo
 from schema.settings import ZoomCredentials
 from workers.zoom.client import DailyLimit, NoToken, NotThere, Refused, ZoomClient, ZoomError, open_http
 from workers.zoom.endpoints import HISTORY, MEETING, PARTICIPANTS, PAST_INSTANCES, REGISTRANTS, Tier
+from workers.zoom.together import each
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 WORLD = generate(3, 12, MIXES["usual"], start=START)
@@ -67,6 +68,25 @@ def test_a_dead_token_is_dropped_and_fetched_once_more() -> None:
         zoom.api.end_tokens()
         assert client.read(MEETING["webinar"], number)["id"] == int(number)
         assert tokens(zoom) == 2
+
+
+def test_threads_that_meet_a_dead_token_share_the_next_one() -> None:
+    with asking(facts={"token_ends_previous": True}) as (client, zoom, _):
+        number = str(a_meeting(zoom).meeting_id)
+        client.read(MEETING["webinar"], number)
+        zoom.api.end_tokens()
+        answers: list[Any] = []
+        each(range(40), lambda _: answers.append(client.read(MEETING["webinar"], number)["id"]), 8)
+        assert answers == [int(number)] * 40
+        assert tokens(zoom) == 2
+
+
+def test_a_token_that_another_process_ended_is_no_refusal() -> None:
+    with asking(facts={"token_ends_previous": True}) as (client, zoom, _):
+        number = str(a_meeting(zoom).meeting_id)
+        dead = Response(401, {"code": 124, "message": "Invalid access token."})
+        zoom.api.intercept = lambda request, n: dead if n in (2, 4) else None  # twice in a row
+        assert client.read(MEETING["webinar"], number)["id"] == int(number)
 
 
 def test_a_token_is_not_used_after_its_hour() -> None:

@@ -17,6 +17,7 @@ from tests.inbox_to_tables import drain, keep_events, one, read_table, select
 from workers.drain import Drain, Which
 from workers.zoom.client import ZoomClient, open_http
 from workers.zoom.errands import LEASE, Errands, pause
+from workers.zoom.together import Settling
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 OPEN = {"report_delay_minutes_max": 0, "report_months": 12, "cancelled": "kept", "deleted_occurrence": "listed"}
@@ -161,7 +162,7 @@ def test_an_errand_is_one_workers_at_a_time_and_a_killed_workers_goes_on(sqlite_
             other.look()
             raise Killed
 
-        errands._settle = die  # right after the first complete answer
+        errands._settling = Settling(die)  # right after the first complete answer
         with pytest.raises(Killed):
             errands.look()
         assert asked(zoom, lists) == 1

@@ -19,6 +19,7 @@ from tests.inbox_to_tables import drain, is_postgres, keep_events, read_table, s
 from workers.drain import Drain
 from workers.zoom.client import ZoomClient, open_http
 from workers.zoom.sync import Sync
+from workers.zoom.together import Settling
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 OPEN = {"report_delay_minutes_max": 0, "report_months": 12, "cancelled": "kept", "deleted_occurrence": "listed"}
@@ -40,10 +41,9 @@ def sync(database: Database, zoom: ApiServer, meetings: Sequence[int] | None = N
                 credentials, zoom.api_url, zoom.oauth_url, NoPace(), http, lambda _: None, calls=Counter()
             )
             begun_at = min(begin_run(database, account_id, "all", datetime.now(UTC)), zoom.now)
-            last = run = Sync(database, client, begun_at, Drain(database).settle_answers, lambda: zoom.now)
+            last = run = Sync(database, client, begun_at, Settling(Drain(database).settle_answers), lambda: zoom.now)
             since = START.date() - timedelta(days=40)
-            for meeting_id in meetings or run.held_between(since, zoom.now.date()):
-                run.meeting(meeting_id)
+            run.meetings(meetings or run.held_between(since, zoom.now.date()))
             if not run.remains:
                 end_run(database, account_id, "all", datetime.now(UTC))
     drain(database)

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from joinlog.database import MeetingNumber, open_database
+from joinlog.database import Meeting, meant_by, open_database
 from joinlog.suggestions import Suggesting
+from schema.meeting_names import MeetingName
 from schema.settings import Settings, read_settings
 from schema.store.page_links import read_revoked_links, revoke_link
 from webhook.tokens import LINK_HOURS_DEFAULT, AccessRefused, Pass, Role, Tokens, link_of, new_pass, read_duration
@@ -25,14 +26,18 @@ def access() -> None:
               help="Viewers see, addresses masked; operators see all, decide, replay, hand out links.")  # fmt: skip
 @click.option("--expires", default=f"{LINK_HOURS_DEFAULT}h", show_default=True, metavar="DURATION",
               help="How long it opens the pages: 90m, 8h, 30d.")  # fmt: skip
-@click.option("--meeting", type=MeetingNumber(), metavar="ID", help="Opens this meeting or webinar only.")
-def grant(role: str, expires: str, meeting: int | None) -> None:
+@click.option("--meeting", type=Meeting(), help="Opens this meeting or webinar only.")
+def grant(role: str, expires: str, meeting: MeetingName | None) -> None:
     """Print a new page link. Whoever has it sees the pages until it ends or is revoked.
 
     Page links are stored nowhere: note the id that is printed beside one if it may have to be revoked.
     """
+    number = meeting.number if meeting is not None else None
+    if meeting is not None and number is None:
+        with open_database() as database:
+            number = meant_by(database, meeting).meeting_id
     try:
-        granted = new_pass(Role(role), read_duration(expires), datetime.now(UTC), meeting)
+        granted = new_pass(Role(role), read_duration(expires), datetime.now(UTC), number)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--expires") from error
     settings = read_settings()

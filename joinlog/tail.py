@@ -10,9 +10,10 @@ from datetime import datetime
 
 import click
 
-from joinlog.database import MeetingNumber, open_database
+from joinlog.database import Meeting, meant_by, open_database
 from joinlog.report import printable
 from schema.log_kinds import LOG_KINDS
+from schema.meeting_names import MeetingName
 from schema.settings import read_settings
 from schema.store.commit_marker import CommitMarker
 from schema.store.database import Database
@@ -31,9 +32,7 @@ LOOK_SECONDS = 0.5
 @click.command()
 @click.option("--follow", "-f", is_flag=True, help="Go on with what arrives, until Ctrl-C.")
 @click.option("--lines", "-n", type=click.IntRange(0, LINES_MAX), default=LINES_DEFAULT, show_default=True)
-@click.option(
-    "--meeting", type=MeetingNumber(), multiple=True, metavar="ID", help="Only this meeting; may be repeated."
-)
+@click.option("--meeting", type=Meeting(), multiple=True, help="Only this meeting; may be repeated.")
 @click.option("--occurrence", multiple=True, metavar="MEETING/ID", help="Only this occurrence; may be repeated.")
 @click.option("--kind", type=click.Choice(list(LOG_KINDS)), multiple=True, help="Only this kind; may be repeated.")
 @click.option(
@@ -44,16 +43,17 @@ LOOK_SECONDS = 0.5
     "--json", "as_json", is_flag=True, help="One JSON object per line, with the columns of the page's export."
 )
 def tail(
-    follow: bool, lines: int, meeting: Sequence[int], occurrence: Sequence[str], kind: Sequence[str],
+    follow: bool, lines: int, meeting: Sequence[MeetingName], occurrence: Sequence[str], kind: Sequence[str],
     person: Sequence[str], search: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Show the newest lines of the join log, the newest last, in the order in which they arrived.
 
     In a pipe the columns are separated by tabs.
     """
-    wanted = {"meeting": [str(one) for one in meeting], "occurrence": occurrence, "kind": kind, "person": person}
-    filters = read_filters(wanted, search)
     with open_database() as database:
+        meetings = [str(meant_by(database, one).meeting_id) for one in meeting]
+        wanted = {"meeting": meetings, "occurrence": occurrence, "kind": kind, "person": person}
+        filters = read_filters(wanted, search)
         reader = Reader(database, Tokens(read_settings().signing_keys), Role.OPERATOR, filters)
         show = _show_json if as_json else _show_line
         if not follow:

@@ -10,9 +10,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from joinlog.database import MeetingNumber, open_database
+from joinlog.database import Meeting, meant_by, open_database
 from joinlog.report import printable
 from joinlog.suggestions import Suggesting
+from schema.meeting_names import MeetingName
 from schema.settings import Settings, read_settings
 from schema.store.database import Database
 from schema.store.page_links import PageLinkRow, read_links_made, record_link, revoke_link
@@ -33,28 +34,28 @@ def access() -> None:
               help="Viewers see, addresses masked; operators see all, decide, replay, hand out links.")  # fmt: skip
 @click.option("--expires", default=f"{LINK_HOURS_DEFAULT}h", show_default=True, metavar="DURATION",
               help="How long it opens the pages: 90m, 8h, 30d.")  # fmt: skip
-@click.option("--meeting", type=MeetingNumber(), metavar="ID", help="Opens this meeting or webinar only.")
+@click.option("--meeting", type=Meeting(), help="Opens this meeting or webinar only.")
 @click.option("--occurrence", metavar="ID", help="Opens this date of it only, and nothing else.")
-def grant(role: str, expires: str, meeting: int | None, occurrence: str | None) -> None:
+def grant(role: str, expires: str, meeting: MeetingName | None, occurrence: str | None) -> None:
     """Print a new page link. Whoever has it sees the pages until it ends or is revoked.
 
     It is stored nowhere; `joinlog access list` knows its id, for whom it is, and until when.
     """
     if occurrence is not None and meeting is None:
         raise click.UsageError("--occurrence needs --meeting: which one is it a date of?")
-    settings = read_settings()
     try:
-        granted = new_pass(Role(role), read_duration(expires), datetime.now(UTC), meeting, occurrence)
+        lasts = read_duration(expires)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--expires") from error
-    link = link_of(settings.base_url, Tokens(settings.signing_keys), granted)
+    settings = read_settings()
+    tokens = Tokens(settings.signing_keys)
     with open_database() as database:
-        if occurrence is not None and not _is_known(database, meeting, occurrence):
-            raise click.ClickException(
-                f"Meeting {meeting} has no occurrence {occurrence}: see joinlog report {meeting}."
-            )
+        number = meeting.number or meant_by(database, meeting).meeting_id if meeting is not None else None
+        granted = new_pass(Role(role), lasts, datetime.now(UTC), number, occurrence)
+        if occurrence is not None and not _is_known(database, number, occurrence):
+            raise click.ClickException(f"Meeting {number} has no occurrence {occurrence}: see joinlog report {number}.")
         record_link(database, made_row(granted, f"joinlog access grant, {getpass.getuser()}"))
-    click.echo(link)
+    click.echo(link_of(settings.base_url, tokens, granted))
     click.echo(f"{describe(granted)}. To take it back: joinlog access revoke {granted.link_id}", err=True)
 
 

@@ -11,18 +11,19 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from joinlog.database import account_of, meeting_of, open_database
+from joinlog.database import Meeting, account_of, meant_by, open_database
+from schema.meeting_names import MeetingName
 from schema.store.audit import Audited, read_audits, read_lossy
 
 SHOWN_FOR = timedelta(days=90)
 
 
 @click.command()
-@click.argument("meeting", required=False)
+@click.argument("meeting", type=Meeting(), required=False)
 @click.option("--account", help="where several Zoom accounts have a meeting of this number")
 @click.option("--json", "as_json", is_flag=True, help="every figure, as a JSON list")
-def audit(meeting: str | None, account: str | None, as_json: bool) -> None:
-    """Compare webhooks with Zoom's record, for each instance of MEETING (its number, or the uuid of an instance).
+def audit(meeting: MeetingName | None, account: str | None, as_json: bool) -> None:
+    """Compare webhooks with Zoom's record, for each instance of MEETING; of a uuid for that one.
 
     Without MEETING: the instances of the last 90 days of which webhooks were lost. The figures are those of the last
     reading of Zoom's API, by a worker or `joinlog sync`.
@@ -32,10 +33,11 @@ def audit(meeting: str | None, account: str | None, as_json: bool) -> None:
             with database.read() as connection:
                 found = read_lossy(connection, 0.0, datetime.now(UTC) - SHOWN_FOR)
         else:
-            number = meeting_of(database, meeting)
-            account_id = account_of(database, number, account)
+            meant = meant_by(database, meeting, account)
+            account_id = account_of(database, meant.meeting_id, account or meant.account_id)
             with database.read() as connection:
-                found = read_audits(connection, account_id, number)
+                found = read_audits(connection, account_id, meant.meeting_id)
+            found = [row for row in found if meant.uuid in (None, row.uuid)]
     if as_json:
         click.echo(json.dumps([_as_json(row) for row in found], ensure_ascii=False, indent=2))
     elif found:

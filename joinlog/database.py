@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 import click
 
 from schema.logs import configure_logs
+from schema.meeting_names import FORMS, MeetingName, read_meeting_name
 from schema.settings import ConfigurationError, read_settings
 from schema.store.database import Database
-from schema.store.reports import find_accounts, find_instances
-from schema.zoom.envelope import MEETING_ID_MAX
+from schema.store.named_meetings import NamedMeeting, find_named
+from schema.store.reports import find_accounts
 
 DEMO_FILE = Path("demo.db")  # the demo's tables: never those of what is real
 DEMO_DATABASE_URL = f"sqlite:///{DEMO_FILE}"
@@ -46,46 +46,41 @@ def open_database(*, durable: bool = True) -> Iterator[Database]:
         database.close()
 
 
-def read_meeting_number(text: str) -> int | None:
-    """A meeting's number, with or without spaces, or as Zoom's reports write it: the number and a planned start.
-
-    `831 1000 0000` and `831100000002020-07-25 19:00:00` are both 83110000000. None for anything else, as a uuid.
-    """
-    found = _NUMBER.fullmatch(text.strip())
-    digits = re.sub(r"[ -]", "", found.group(1)) if found else ""
-    return int(digits) if digits and int(digits) <= MEETING_ID_MAX else None
-
-
-_NUMBER = re.compile(r"(\d[\d -]*?)\s*(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)?")
-
-
-class MeetingNumber(click.ParamType[int]):
-    """MEETING on the command line, as `read_meeting_number` reads it."""
+class Meeting(click.ParamType[MeetingName]):
+    """MEETING on the command line, in any of the forms that `schema.meeting_names` reads."""
 
     name = "meeting"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number of the meeting."""
-        if isinstance(value, int):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> MeetingName:
+        """How the meeting is named; `meant_by` says which one that is."""
+        if isinstance(value, MeetingName):
             return value
-        number = read_meeting_number(str(value))
-        if number is None:
-            self.fail(f"{value!r} is no number of a meeting.", param, ctx)
-        return number
+        name = read_meeting_name(str(value))
+        if name is None:
+            self.fail(f"{str(value)!r} names no meeting. {FORMS}", param, ctx)
+        return name
 
 
-def meeting_of(database: Database, text: str) -> int:
-    """The number of a meeting, as `read_meeting_number` reads it, or that of the instance whose uuid is given.
+def meant_by(database: Database, name: MeetingName, account_id: str | None = None) -> NamedMeeting:
+    """The meeting that is meant; of a uuid with its instance, of a planned start with its occurrence.
 
     Raises click.ClickException.
     """
-    number = read_meeting_number(text)
-    if number is not None:
-        return number
     with database.read() as connection:
-        found = [row.meeting_id for row in find_instances(connection, text) if row.meeting_id is not None]
+        found = find_named(connection, name, account_id)
     if not found:
-        raise click.ClickException(f"{text} is neither the number of a meeting nor the uuid of a known instance.")
+        raise click.ClickException(
+            f"{name.text} is neither the number of a meeting nor the uuid of an instance that Joinlog knows. "
+            f"{FORMS} `joinlog meetings` lists them."
+        )
+    if len({one.account_id for one in found}) > 1:
+        names = " or ".join(str(one.account_id) for one in found)
+        raise click.ClickException(f"Several accounts know this uuid: add --account {names}.")
+    if name.start is not None and found[0].occurrence_id is None:
+        with database.read() as connection:
+            is_known = bool(find_accounts(connection, found[0].meeting_id))
+        if is_known:
+            click.echo(f"Nothing was planned for {name.start} in meeting {found[0].meeting_id}.", err=True)
     return found[0]
 
 

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from joinlog.database import Meeting, meant_by
 from joinlog.redis_server import redis_url_of
 from joinlog.suggestions import Suggesting
+from schema.meeting_names import MeetingName
 from schema.settings import Settings, read_settings
 from schema.states import EventState
 from schema.store.database import Database
@@ -44,19 +46,26 @@ def inbox() -> None:
 @inbox.command("list")
 @click.option("--state", "states", type=STATES, multiple=True, help="Only events in this state; may be repeated.")
 @click.option("--type", "event_type", metavar="EVENT", help="Only events of this type, e.g. webinar.started.")
-@click.option("--meeting", type=int, metavar="ID", help="Only events about this meeting or webinar.")
+@click.option("--meeting", type=Meeting(), help="Only events about this meeting or webinar.")
 @click.option("--limit", type=click.IntRange(1, LINES_MAX), default=LINES_DEFAULT, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-def list_events(states: Sequence[str], event_type: str | None, meeting: int | None, limit: int, as_json: bool) -> None:
+def list_events(
+    states: Sequence[str], event_type: str | None, meeting: MeetingName | None, limit: int, as_json: bool
+) -> None:
     """List events, newest first. In a pipe the columns are separated by tabs."""
-    choice = Choice([EventState(state) for state in states], event_type, meeting)
-    with opened(read_settings()) as database, database.read() as connection:
-        lines = read_inbox_page(connection, choice, limit)
+    with opened(read_settings()) as database:
+        choice = Choice([EventState(state) for state in states], event_type, _number_of(database, meeting))
+        with database.read() as connection:
+            lines = read_inbox_page(connection, choice, limit)
     if as_json:
         for line in lines:
             click.echo(json.dumps(as_dict(line), ensure_ascii=False))
     else:
         show_lines(lines, Console())
+
+
+def _number_of(database: Database, meeting: MeetingName | None) -> int | None:
+    return None if meeting is None else meant_by(database, meeting).meeting_id
 
 
 def show_lines(lines: Sequence[InboxLine], console: Console) -> None:
@@ -94,8 +103,8 @@ def show_event(event_id: int) -> None:
               help="Events in this state; may be repeated.  [default: dead, or any with --id]")  # fmt: skip
 @click.option("--id", "ids", type=int, multiple=True, metavar="ID", help="This event; may be repeated.")
 @click.option("--type", "event_type", metavar="EVENT", help="Only events of this type, e.g. webinar.started.")
-@click.option("--meeting", type=int, metavar="ID", help="Only events about this meeting or webinar.")
-def replay(states: Sequence[str], ids: Sequence[int], event_type: str | None, meeting: int | None) -> None:
+@click.option("--meeting", type=Meeting(), help="Only events about this meeting or webinar.")
+def replay(states: Sequence[str], ids: Sequence[int], event_type: str | None, meeting: MeetingName | None) -> None:
     """Apply events again: dead ones after mending, unhandled ones after an upgrade.
 
     Facts are merged, so an event applied twice changes nothing. The worker does it; this only sets them pending.
@@ -103,7 +112,9 @@ def replay(states: Sequence[str], ids: Sequence[int], event_type: str | None, me
     wanted = [EventState(state) for state in states] or ([] if ids else [EventState.DEAD])
     settings = read_settings()
     with opened(settings) as database:
-        replayed = set_all_pending(database, Choice(wanted, event_type, meeting, ids), Console(stderr=True))
+        replayed = set_all_pending(
+            database, Choice(wanted, event_type, _number_of(database, meeting), ids), Console(stderr=True)
+        )
     click.echo(f"{replayed} event{'' if replayed == 1 else 's'} set pending.")
     if replayed:
         click.echo(call_worker(settings))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -12,9 +13,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from joinlog.database import MeetingNumber, account_of, open_database
+from joinlog.database import Meeting, account_of, meant_by, open_database
 from schema.accuracy import Accuracy
-from schema.own_events import link_event, stated_event
+from schema.meeting_names import MeetingName
+from schema.own_events import link_event
 from schema.rows import Instance
 from schema.settings import read_settings
 from schema.store.audit import read_accuracy
@@ -22,25 +24,34 @@ from schema.store.database import Database
 from schema.store.inbox import keep_own_event
 from schema.store.reports import find_instances, find_occurrence, read_links
 from workers.drain import Drain
+from workers.zoom.answers import event_body, instances_read
+from workers.zoom.endpoints import INSTANCES_READ
 
 Row = dict[str, Any]
 
 
 @click.command()
-@click.argument("meeting", type=MeetingNumber(), required=False)
+@click.argument("meeting", type=Meeting(), required=False)
 @click.option("--account", help="where several Zoom accounts have a meeting of this number")
 @click.option("--json", "as_json", is_flag=True, help="with the whole evidence")
 @click.option("--accuracy", is_flag=True, help="instead: how good links were, where Zoom stated them later")
-def links(meeting: int | None, account: str | None, as_json: bool, accuracy: bool) -> None:
-    """The instances of MEETING and which occurrence each was; without MEETING those that need a decision."""
+def links(meeting: MeetingName | None, account: str | None, as_json: bool, accuracy: bool) -> None:
+    """The instances of MEETING and which occurrence each was; without MEETING those that need a decision.
+
+    Of a uuid only that instance.
+    """
     with open_database() as database:
         if accuracy:
             with database.read() as connection:
                 _print_accuracy(read_accuracy(connection), as_json)
             return
-        account = account_of(database, meeting, account) if meeting is not None else None
+        meant = meant_by(database, meeting, account) if meeting is not None else None
+        if meant is not None:
+            account = account_of(database, meant.meeting_id, account or meant.account_id)
         with database.read() as connection:
-            rows = read_links(connection, meeting, account)
+            rows = read_links(connection, meant.meeting_id if meant else None, account if meant else None)
+        if meant is not None and meant.uuid is not None:
+            rows = [row for row in rows if row["uuid"] == meant.uuid]
     for row in rows:
         row["link_evidence"] = json.loads(row["link_evidence"] or "{}")
     if as_json:
@@ -48,7 +59,7 @@ def links(meeting: int | None, account: str | None, as_json: bool, accuracy: boo
     elif rows:
         _print_links(rows)
     else:
-        click.echo("No link needs a decision." if meeting is None else f"Meeting {meeting} has not run yet.")
+        click.echo("No link needs a decision." if meant is None else f"Meeting {meant.meeting_id} has not run yet.")
 
 
 @click.command("link-set")
@@ -84,25 +95,28 @@ def link_clear(uuid: str, by: str, because: str, account: str | None) -> None:
 
 
 @click.command("link-stated")
-@click.argument("meeting", type=MeetingNumber())
+@click.argument("meeting", type=Meeting())
 @click.argument("file", type=click.File("r"), default="-")
 @click.option("--account", help="where several Zoom accounts have a meeting of this number")
-def link_stated(meeting: int, file: TextIO, account: str | None) -> None:
+def link_stated(meeting: MeetingName, file: TextIO, account: str | None) -> None:
     """Record Zoom's own word: the JSON of GET /past_webinars/MEETING/instances (or meetings), from FILE or stdin."""
     try:
         document = json.load(file)
-        instances = document["webinars"] if "webinars" in document else document["meetings"]
+        kind = "webinar" if "webinars" in document else "meeting"
+        instances = document[f"{kind}s"]
         stated = [item for item in instances if item.get("uuid") and item.get("occurrence_id")]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise click.ClickException(
             'This is not that answer of Zoom: it has a list `webinars` or `meetings` of {"uuid", "occurrence_id"}.'
         ) from error
     with open_database() as database:
-        account = account_of(database, meeting, account)
-        _record(database, stated_event(account, meeting, stated, datetime.now(UTC)))
+        meant = meant_by(database, meeting, account)
+        account = account_of(database, meant.meeting_id, account or meant.account_id)
+        (told,) = instances_read(kind, meant.meeting_id, document)
+        _record(database, event_body(INSTANCES_READ, account, told, int(time.time() * 1000)))
         click.echo(f"Zoom names the occurrence of {len(stated)} of {len(instances)} instances.")
         with database.read() as connection:
-            rows = read_links(connection, meeting, account)
+            rows = read_links(connection, meant.meeting_id, account)
     for row in rows:
         row["link_evidence"] = json.loads(row["link_evidence"] or "{}")
     _print_links(rows)

@@ -14,8 +14,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from joinlog.database import MeetingNumber, account_of, open_database
+from joinlog.database import Meeting, account_of, meant_by, open_database
 from schema.files import as_csv, as_xlsx, plain
+from schema.meeting_names import MeetingName
 from schema.people import WHO, Minimum, Person, as_hms, as_percent
 from schema.store.meetings import read_meeting
 from schema.store.people import read_people
@@ -47,32 +48,37 @@ FORMS = ("table", "csv", "json", "xlsx")
 
 
 @click.command()
-@click.argument("meeting", type=MeetingNumber())
+@click.argument("meeting", type=Meeting())
 @click.option("--occurrence", help="only this one, with its people: its id, 'week 3', or its date, as 2026-11-17")
 @click.option("--who", type=click.Choice(list(WHO)), help="which of its people; all of them if not given")
 @click.option("--min-minutes", type=click.FloatRange(0), help="of who attended only those who were there for so long")
 @click.option("--account", help="where several Zoom accounts have a meeting of this number")
 @click.option("--format", "form", type=click.Choice(FORMS), default="table", show_default=True)
 def report(
-    meeting: int, occurrence: str | None, who: str | None, min_minutes: float | None, account: str | None, form: str
-) -> None:
+    meeting: MeetingName, occurrence: str | None, who: str | None, min_minutes: float | None, account: str | None,
+    form: str,
+) -> None:  # fmt: skip
     """Registrants, attended, no-shows and walk-ins of each occurrence of MEETING; with --occurrence its people.
 
+    MEETING is a number, the uuid of an instance (then its occurrence), or both number and planned start.
     Who had registered for the third week and did not come: joinlog report MEETING --occurrence 'week 3' --who no-shows
     """
-    if occurrence is None and (who is not None or min_minutes is not None):
+    names_meeting_alone = meeting.number is not None and meeting.start is None
+    if occurrence is None and names_meeting_alone and (who is not None or min_minutes is not None):
         raise click.UsageError("Of which occurrence? Add --occurrence 'week 3', or its date, or its id.")
     if form == "xlsx" and sys.stdout.isatty():
         raise click.UsageError("A workbook is no text: add > FILE.xlsx.")
     with open_database() as database:
-        account = account_of(database, meeting, account)
+        meant = meant_by(database, meeting, account)
+        number, occurrence = meant.meeting_id, occurrence or meant.occurrence_id
+        account = account_of(database, number, account or meant.account_id)
         with database.read() as connection:
-            rows = read_occurrence_report(connection, account, meeting)
-            known = read_meeting(connection, account, meeting)
+            rows = read_occurrence_report(connection, account, number)
+            known = read_meeting(connection, account, number)
             if occurrence is not None:
-                rows = [_named(rows, occurrence, meeting, known.timezone if known else None)]
-                people = read_people(connection, account, meeting, rows[0]["occurrence_id"])
-    title = f"{meeting} {(known.topic if known else None) or ''}".strip()
+                rows = [_named(rows, occurrence, number, known.timezone if known else None)]
+                people = read_people(connection, account, number, rows[0]["occurrence_id"])
+    title = f"{number} {(known.topic if known else None) or ''}".strip()
     if occurrence is None:
         _show(rows, OCCURRENCE_HEADINGS, NARROW, title, form, {"occurrences": rows})
         return

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from joinlog.database import meeting_of, open_database
+from joinlog.database import Meeting, meant_by, open_database
+from schema.meeting_names import MeetingName
 from schema.settings import ConfigurationError, Settings, ZoomCredentials, read_settings
 from schema.store.api_calls import begin_run, end_run, read_meeting
 from schema.store.database import Database
@@ -28,15 +29,15 @@ RETRY_FOR_SECONDS = 10
 
 
 @click.command()
-@click.argument("meetings", metavar="[MEETING]...", nargs=-1)
+@click.argument("meetings", type=Meeting(), metavar="[MEETING]...", nargs=-1)
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="without MEETING: the first day, half a year ago")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="without MEETING: the last day, today")
 @click.option("--dry-run", is_flag=True, help="only say how many calls it would need")
 @click.pass_context
 def sync(
-    ctx: click.Context, meetings: Sequence[str], since: datetime | None, until: datetime | None, dry_run: bool
+    ctx: click.Context, meetings: Sequence[MeetingName], since: datetime | None, until: datetime | None, dry_run: bool
 ) -> None:
-    """Ask Zoom's API about MEETING (a number or the uuid of an instance), or about all the account held.
+    """Ask Zoom's API about MEETING (a number, or the uuid of an instance), or about all the account held.
 
     A run that was killed goes on where it was. Exit code 1: something remains, and the last lines say what and why.
     """
@@ -53,7 +54,7 @@ def sync(
     counted: Counter[str] = Counter()
     remains: list[str] = []
     with open_database(durable=False) as database:  # an answer a power cut takes back is asked for again
-        numbers = [meeting_of(database, text) for text in meetings]
+        numbers = [meant_by(database, name).meeting_id for name in meetings]
         if dry_run:
             click.echo(_estimate(database, settings.zoom_credentials, numbers, first, last))
             return

@@ -10,10 +10,11 @@ from datetime import datetime
 
 import click
 
-from joinlog.database import MeetingNumber, open_database
+from joinlog.database import Meeting, meant_by, open_database
 from joinlog.report import printable
 from joinlog.tail_changes import show_changes
 from schema.log_kinds import LOG_KINDS
+from schema.meeting_names import MeetingName
 from schema.settings import read_settings
 from schema.store.commit_marker import CommitMarker
 from schema.store.database import Database
@@ -32,9 +33,7 @@ LOOK_SECONDS = 0.5
 @click.command()
 @click.option("--follow", "-f", is_flag=True, help="Go on with what arrives, until Ctrl-C.")
 @click.option("--lines", "-n", type=click.IntRange(0, LINES_MAX), default=LINES_DEFAULT, show_default=True)
-@click.option(
-    "--meeting", type=MeetingNumber(), multiple=True, metavar="ID", help="Only this meeting; may be repeated."
-)
+@click.option("--meeting", type=Meeting(), multiple=True, help="Only this meeting; may be repeated.")
 @click.option("--occurrence", multiple=True, metavar="MEETING/ID", help="Only this occurrence; may be repeated.")
 @click.option("--kind", type=click.Choice(list(LOG_KINDS)), multiple=True, help="Only this kind; may be repeated.")
 @click.option(
@@ -47,7 +46,7 @@ LOOK_SECONDS = 0.5
 @click.option("--changes", is_flag=True, help="Instead: the change feed, one JSON object per changed row.")
 @click.option("--after", type=click.IntRange(0), metavar="SEQ", help="With --changes: everything after this number.")
 def tail(
-    follow: bool, lines: int, meeting: Sequence[int], occurrence: Sequence[str], kind: Sequence[str],
+    follow: bool, lines: int, meeting: Sequence[MeetingName], occurrence: Sequence[str], kind: Sequence[str],
     person: Sequence[str], search: str, as_json: bool, changes: bool, after: int | None,
 ) -> None:  # fmt: skip
     """Show the newest lines of the join log, the newest last, in the order in which they arrived.
@@ -62,9 +61,10 @@ def tail(
         return
     if after is not None:
         raise click.UsageError("--after is a number of the change feed: give --changes, too.")
-    wanted = {"meeting": [str(one) for one in meeting], "occurrence": occurrence, "kind": kind, "person": person}
-    filters = read_filters(wanted, search)
     with open_database() as database:
+        meetings = [str(meant_by(database, one).meeting_id) for one in meeting]
+        wanted = {"meeting": meetings, "occurrence": occurrence, "kind": kind, "person": person}
+        filters = read_filters(wanted, search)
         reader = Reader(database, Tokens(read_settings().signing_keys), Role.OPERATOR, filters)
         show = _show_json if as_json else _show_line
         if not follow:

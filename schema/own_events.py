@@ -1,11 +1,11 @@
-"""What an operator, or Zoom's own list of past instances, says about links: events of Joinlog's own. Pure.
+"""What an operator says about links, and audits: events of Joinlog's own. Pure.
 
 They are kept in the inbox beside Zoom's, so that a rebuild knows them, and drained like them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,6 @@ import msgspec
 
 LINK_SET = "joinlog.link_set"
 LINK_CLEARED = "joinlog.link_cleared"
-PAST_INSTANCES_STATED = "joinlog.past_instances_stated"
 INSTANCE_AUDITED = "joinlog.instance_audited"
 
 
@@ -29,15 +28,6 @@ def link_event(
     """The body of `joinlog.link_set`, or of `joinlog.link_cleared` when `occurrence_id` is None."""
     zoom_object = {"id": meeting_id, "uuid": uuid, "occurrence_id": occurrence_id, "by": by, "because": because}
     return _body(LINK_CLEARED if occurrence_id is None else LINK_SET, account_id, zoom_object, now)
-
-
-def stated_event(account_id: str, meeting_id: int, instances: Sequence[Mapping[str, Any]], now: datetime) -> bytes:
-    """The body of what `GET /past_webinars/{id}/instances` (or meetings) answered: uuid and occurrence_id of each.
-
-    Zoom names the occurrence since 2026-09-14: https://developers.zoom.us/changelog/meetings/september-14-2026
-    """
-    said = [{"uuid": item["uuid"], "occurrence_id": item["occurrence_id"]} for item in instances]
-    return _body(PAST_INSTANCES_STATED, account_id, {"id": meeting_id, "instances": said}, now)
 
 
 def audited_event(

@@ -1,4 +1,4 @@
-"""`joinlog sync` against the fake of Zoom's API, and how a meeting is named."""
+"""`joinlog sync` against the fake of Zoom's API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from joinlog.command import main
-from joinlog.database import read_meeting_number
 from joinlog.fakezoom import MIXES, ApiOptions, ApiServer, generate
 from schema.store.database import Database
 from tests.conftest import SIGNING_KEY
@@ -63,20 +62,3 @@ def test_without_credentials_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch
     told = run(monkeypatch, database_url, None)
     assert told.exit_code == 2
     assert "ZOOM_ACCOUNT_ID" in told.stderr
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("83110000000", 83110000000),
-        ("831 1000 0000", 83110000000),
-        ("831-1000-0000", 83110000000),
-        ("831100000002020-07-25 19:00:00", 83110000000),
-        ("831 1000 0000 2020-07-25 19:00", 83110000000),
-        ("4444AAAiAAAAAiAiAiiAii==", None),
-        ("", None),
-        ("9" * 30, None),
-    ],
-)
-def test_a_meeting_is_named_in_every_way_zoom_writes_it(text: str, number: int | None) -> None:
-    assert read_meeting_number(text) == number

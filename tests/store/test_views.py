@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from joinlog.fakezoom import MIXES, generate
-from schema.own_events import link_event, stated_event
+from schema.own_events import link_event
 from schema.reserved import EVERY_OCCURRENCE
 from schema.store.database import Database
 from schema.store.meetings import read_attendance
@@ -21,7 +21,8 @@ from schema.views import VIEWS
 from tests.bench.fill import ACCOUNT as BENCH_ACCOUNT
 from tests.bench.fill import BIG_MEETING, fill_reports, occurrence_of
 from tests.inbox_to_tables import is_postgres, one, read_table, select, take
-from tests.stories import ACCOUNT, WEEK_MINUTES, ZERO, Json, Story, at
+from tests.stories import ACCOUNT, WEEK_MINUTES, ZERO, Json, Story, at, ms
+from workers.zoom.answers import event_body
 
 FIRST, SECOND = 60.0, 60.0 + WEEK_MINUTES  # planned starts, minutes after the story's zero
 WEEKS = {"1001": FIRST, "1002": SECOND}
@@ -434,18 +435,23 @@ def test_links_that_cannot_be_said_need_review(database: Database) -> None:
     assert {item["occurrence_id"] for item in json.loads(row["link_evidence"])["candidates"]} >= {"1002", "1003"}
 
 
+def stated(uuid: str, occurrence_id: str, minutes: float) -> bytes:
+    """Zoom's list of past instances."""
+    told = {"id": w.meeting_id, "kind": "webinar", "instances": [{"uuid": uuid, "occurrence_id": occurrence_id}]}
+    return event_body("zoom.instances_read", ACCOUNT, told, ms(minutes))
+
+
 def test_an_operator_whom_zoom_contradicts_is_shown_and_one_whom_it_confirms_is_not(database: Database) -> None:
     take(database, *run())
     assert reviewed(database) == []
     by = {"by": "ops", "because": "seen it", "now": at(200)}
     take(database, link_event(ACCOUNT, w.meeting_id, "run-1==", "1002", **by))  # type: ignore[arg-type]
     assert reviewed(database) == []
-    stated = [{"uuid": "run-1==", "occurrence_id": "1001"}]
-    take(database, stated_event(ACCOUNT, w.meeting_id, stated, at(300)))
+    take(database, stated("run-1==", "1001", 300))
     assert reviewed(database) == [("run-1==", "confirmed", "1002")]
-    take(database, stated_event(ACCOUNT, w.meeting_id, [stated[0] | {"occurrence_id": "1002"}], at(400)))
+    take(database, stated("run-1==", "1002", 400))
     assert reviewed(database) == []
-    take(database, stated_event(ACCOUNT, w.meeting_id, stated, at(500)))
+    take(database, stated("run-1==", "1001", 500))
     take(database, link_event(ACCOUNT, w.meeting_id, "run-1==", None, by="ops", because="wrong", now=at(600)))
     assert reviewed(database) == []
     with database.read() as connection:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlencode
 
 from schema.log_kinds import LogKind
+from schema.meeting_names import read_meeting_name
 from schema.store.join_log import Line
 from webhook.pages.parameters import read_number
 
@@ -86,7 +87,7 @@ class Filters(NamedTuple):
 
 def read_filters(values: Mapping[str, Sequence[str]], search: str = "", only_meeting: int | None = None) -> Filters:
     """What a URL's query asks for. What makes no sense is left out; `only_meeting` is what a link is limited to."""
-    numbers = {read_number(text) for text in values.get("meeting", ())[:VALUES_MAX]}
+    numbers = {meeting_of(text) for text in values.get("meeting", ())[:VALUES_MAX]}
     meetings = tuple(sorted(number for number in numbers if number is not None))
     occurrences = set[Occurrence]()
     for text in values.get("occurrence", ())[:VALUES_MAX]:
@@ -105,6 +106,12 @@ def read_filters(values: Mapping[str, Sequence[str]], search: str = "", only_mee
 def read_search(header: str | None) -> str:
     """The free text of SEARCH_HEADER."""
     return unquote(header or "", errors="replace")[:SEARCH_CHARACTERS_MAX]
+
+
+def meeting_of(text: str) -> int | None:
+    """The number of a meeting in a URL, in any form that has one."""
+    name = read_meeting_name(text)
+    return name.number if name is not None else None
 
 
 def words_of(search: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from schema.addresses import occurrence_url
 from schema.log_kinds import LOG_KINDS
+from schema.meeting_names import read_searched_meeting
 from schema.store.database import Database
 from schema.store.join_log import Cursor, Line, read_lines_before
 from schema.store.live import (
@@ -22,6 +23,7 @@ from schema.store.live import (
     read_reviews,
     read_running,
 )
+from schema.store.named_meetings import find_named
 from schema.store.reports import find_accounts
 from webhook.access import granted
 from webhook.pages.curves import curve_through, peak_of, samples, spark_path
@@ -67,7 +69,15 @@ def reader_of(filters: Filters) -> Reader:
 def wanted_filters() -> Filters:
     """The filters of this request: the URL's, the search's, and what the link is limited to."""
     search = read_search(request.headers.get(SEARCH_HEADER)) or request.form.get("q", "")
-    return read_filters(request.args.to_dict(flat=False), search, granted().meeting_id)
+    wanted, own = request.args.to_dict(flat=False), granted().meeting_id
+    if (name := read_searched_meeting(search)) is not None:
+        with parts().database.read() as connection:
+            found = {
+                one.meeting_id for one in find_named(connection, name) if find_accounts(connection, one.meeting_id)
+            }
+        if found and own in (None, *found):
+            return read_filters({**wanted, "meeting": [str(number) for number in sorted(found)]}, "", own)
+    return read_filters(wanted, search, own)
 
 
 @blueprint.route("/", methods=["GET", "POST"])

@@ -249,7 +249,7 @@ def link_cleared(event: Event) -> Facts:
 
 
 def past_instances_stated(event: Event) -> Facts:
-    """Zoom's answer to `GET /past_webinars/{id}/instances` (or meetings): its own word on each link."""
+    """What `joinlog link-stated` kept before it kept `zoom.instances_read`; inboxes still hold some."""
     for stated in event.zoom_object.instances or ():
         occurrence_id = read_identifier(stated.occurrence_id)
         if stated.uuid and occurrence_id is not None:

@@ -42,7 +42,7 @@ from workers.zoom.sync import Sync
 from workers.zoom.together import CALLERS_MAX, Settling, each
 
 LOOK_SECONDS = 5.0
-STOP_SECONDS_MAX = 35.0  # a call that is under way when the worker is asked to stop; the client gives it 30
+STOP_SECONDS_MAX = 3.0  # for calls under way; one that takes longer is given up, and asked again by the next worker
 ERRANDS_AT_ONCE = 4  # so many threads, and each of them has its share of CALLERS_MAX
 LEASE = timedelta(minutes=15)
 PAUSE_FIRST = timedelta(minutes=1)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, TypeVar
 
 CALLERS_MAX = 16
 """Threads that ask: at half the limits of a business plan, where answers take half a second. Each holds an answer."""
@@ -25,12 +27,8 @@ def each(items: Iterable[T], do: Callable[[T], object], callers_max: int) -> int
     threads: list[threading.Thread] = []
 
     def run(item: T) -> None:
-        try:
+        with _Handed(failures, free):
             do(item)
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            free.release()
 
     taken = 0
     remaining = iter(items)
@@ -51,6 +49,26 @@ def each(items: Iterable[T], do: Callable[[T], object], callers_max: int) -> int
     if failures:
         raise failures[0]
     return taken
+
+
+@dataclass(frozen=True, slots=True)
+class _Handed:
+    """Hands what a thread fails with to the one that waits for it."""
+
+    failures: list[BaseException]
+    free: threading.Semaphore
+
+    def __enter__(self) -> None:
+        """Nothing is to be done first."""
+
+    def __exit__(
+        self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> Literal[True]:
+        """The thread ends here, whatever happened in it."""
+        if error is not None:
+            self.failures.append(error)
+        self.free.release()
+        return True
 
 
 class Settling:
@@ -80,15 +98,14 @@ class Settling:
     def _pass(self) -> None:
         """Settle once, while others may come to wait."""
         self._is_busy, self._begun = True, self._begun + 1
-        number = self._begun
+        is_done = False
         self._changed.release()
         try:
             with self.writing:
                 self._settle()
-        except BaseException:
-            number = 0
-            raise
+            is_done = True
         finally:
             self._changed.acquire()
-            self._is_busy, self._done = False, max(self._done, number)
+            self._is_busy = False
+            self._done = self._begun if is_done else self._done
             self._changed.notify_all()

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from schema.settings import ConfigurationError, Settings, ZoomCredentials
+from schema.store.api_access import ApiAccess
 from workers.core.projection import PROJECTIONS
+from workers.zoom.access import ask
 from workers.zoom.client import ZoomClient, ZoomError, open_http
-from workers.zoom.endpoints import ENDPOINTS, EVENT_SUBSCRIPTION, HEAVY_PER_DAY, WEBHOOK_LOGS, Tier
+from workers.zoom.endpoints import ENDPOINTS, HEAVY_PER_DAY, WEBHOOK_LOGS, Tier
 
 NOT_SENT = ("joinlog.", "zoom.")
 SCOPES_HOW_TO = "add them to the server-to-server app in the Zoom Marketplace, and activate it again"
@@ -47,46 +49,35 @@ def look_at_api(settings: Settings) -> Iterator[Told]:
 
 
 def _look_at_account(settings: Settings, credentials: ZoomCredentials, client: ZoomClient) -> Iterator[Told]:
-    account = credentials.account_id
-    try:
-        granted = client.granted_scopes()
-    except ZoomError as error:
+    account, access = credentials.account_id, ask(client, datetime.now(UTC))
+    if access.scopes is None:
         mend = "set ZOOM_ACCOUNT_ID, ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET as the app's page App Credentials shows them"
-        yield Told(str(error), mend, is_broken=True)
+        yield Told(access.error or "the token is refused", mend, is_broken=True)
         return
     yield Told(
         f"token of account {account} works; plan {settings.zoom_plan}: "
         f"{int(HEAVY_PER_DAY[settings.zoom_plan] * settings.zoom_rate_share):,} heavy calls a day are Joinlog's share"
     )
-    missing = sorted({endpoint.scope for endpoint in ENDPOINTS} - granted)
+    missing = sorted({endpoint.scope for endpoint in ENDPOINTS} - access.scopes)
     if missing:
         yield Told(f"account {account} lacks the scopes {', '.join(missing)}", SCOPES_HOW_TO)
     else:
         yield Told(f"account {account} has every scope that is asked for")
-    yield from _look_at_subscription(account, client, granted)
-    yield from _look_at_log(credentials, client, granted)
+    yield _look_at_subscription(access)
+    yield from _look_at_log(credentials, client, access.scopes)
 
 
-def _look_at_subscription(account: str, client: ZoomClient, granted: frozenset[str]) -> Iterator[Told]:
+def _look_at_subscription(access: ApiAccess) -> Told:
     """Which of the events Joinlog uses no subscription of the app sends."""
-    if EVENT_SUBSCRIPTION.scope not in granted:
-        yield Told(f"account {account}: without the scope {EVENT_SUBSCRIPTION.scope} nobody can tell which events come")
-        return
-    try:
-        told = client.read(EVENT_SUBSCRIPTION)
-    except ZoomError as error:
-        yield Told(f"account {account}: {error}")
-        return
-    rows = [row for row in told.get("event_subscriptions") or () if isinstance(row, dict)]
-    subscribed = {str(name) for row in rows for name in row.get("events") or ()}
-    missing = sorted(name for name in PROJECTIONS if not name.startswith(NOT_SENT) and name not in subscribed)
+    if access.events is None:
+        return Told(f"account {access.account_id}: {access.error}")
+    missing = sorted(name for name in PROJECTIONS if not name.startswith(NOT_SENT) and name not in access.events)
     if missing:
-        yield Told(
-            f"account {account}: the app is not subscribed to {', '.join(missing)}",
+        return Told(
+            f"account {access.account_id}: the app is not subscribed to {', '.join(missing)}",
             "add these events on the app's page Access (or Features); without them the tables lack what they tell",
         )
-    else:
-        yield Told(f"account {account}: the app is subscribed to every event that is used")
+    return Told(f"account {access.account_id}: the app is subscribed to every event that is used")
 
 
 def _look_at_log(credentials: ZoomCredentials, client: ZoomClient, granted: frozenset[str]) -> Iterator[Told]:

@@ -29,6 +29,7 @@ from workers.metrics import Publisher
 from workers.notify.sending import send
 from workers.notify.teller import Teller
 from workers.queue import require_redis
+from workers.zoom.access import AccessLook
 from workers.zoom.errands import Errands, open_clients
 
 MIGRATION_POLL_SECONDS = 0.5
@@ -56,6 +57,7 @@ def run_worker(settings: Settings) -> None:
     loop, answers_loop = DrainLoop(drain, stopping), DrainLoop(answers, stopping, name="answers")
     teller = Teller(database, partial(send, settings.alert_targets), settings.health_url)
     errands = Errands(database, open_clients(settings, database), answers.settle_answers)
+    access = AccessLook(database, open_clients(settings, database))  # a client is of one thread
     jobs.prepare(loop.ring, teller.ring, errands.ring)
     log.info("worker_started", database=database.shown_url)
     await_migrations(database, stopping)
@@ -66,6 +68,7 @@ def run_worker(settings: Settings) -> None:
     loop.start()
     answers_loop.start()
     errands.start()
+    access.start()
     if settings.alert_targets:
         teller.start()
     while not stopping.is_set():
@@ -73,6 +76,7 @@ def run_worker(settings: Settings) -> None:
         stop_on_signals(stopping)  # RQ has put handlers of its own there
         stopping.wait(jobs.PAUSE_SECONDS)
     errands.stop()
+    access.stop()
     loop.stop()
     answers_loop.stop()
     teller.stop()

@@ -70,6 +70,11 @@ def read_refused_at(connection: Connection) -> datetime | None:
     return as_moment(_read(connection).get(UNKNOWN_SECRET, (None,) * 5)[1])
 
 
+def read_refused(connection: Connection) -> RefusedDeliveries | None:
+    """What was refused because no secret that is set had signed it."""
+    return _refused(_read(connection).get(UNKNOWN_SECRET))
+
+
 def observe_database(database: Database, secrets: frozenset[str]) -> Observed:
     """What the tables and the disk tell. Raises SQLAlchemyError when the database does not answer."""
     with database.read() as connection:

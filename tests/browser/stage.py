@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -74,15 +74,18 @@ class Stage:
 
     def keep_world(self, now: datetime, seed: int = DEMO_SEED, until: timedelta = timedelta(minutes=14)) -> None:
         """Put the demo's world into the inbox, as far as it happened `until` after its live webinar began."""
-        first_id = int((datetime.now(UTC) - timedelta(minutes=1)).timestamp() * 1_000_000)
-        events = [e.event for e in demo_world(now, seed).emissions if e.at <= now + until]
-        kept_at = datetime.now(UTC)
-        keep(
-            self.database,
-            [Arrival(first_id + n, read_envelope(encode(event)), kept_at, None) for n, event in enumerate(events)],
-        )
-        self.post(events[0])  # a repeat: it only rings for the worker
+        self.keep([e.event for e in demo_world(now, seed).emissions if e.at <= now + until], timedelta(minutes=-1))
         self.settle()
+
+    def keep(self, events: Sequence[Event], arrived: timedelta = timedelta(0)) -> None:
+        """Put many events into the inbox at once, as if their deliveries had been kept in one commit; rings once."""
+        kept_at = datetime.now(UTC)
+        first_id = int((kept_at + arrived).timestamp() * 1_000_000)
+        arrivals = [
+            Arrival(first_id + n, read_envelope(encode(event)), kept_at, None) for n, event in enumerate(events)
+        ]
+        keep(self.database, arrivals)
+        self.post(events[0])  # a repeat: it only rings for the worker
 
     def settle(self) -> None:
         """Wait until the worker has brought everything into the tables."""

@@ -222,8 +222,58 @@ def test_connect_ticks_itself(stage: Stage, eye: Eye) -> None:
     expect(page.locator("#step-validated")).to_contain_text("Validated by Zoom")
 
 
-WIDTHS = (360, 1280)
+WIDTHS = (360, 1280, 1920)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+TABS_MAX = 400  # presses on one page; a page with more stops than that is no page to walk through
+
+ALIKE = """() => {
+  document.querySelector('#older')?.remove();  // seen, it would fetch as many rows again
+  const shape = (one) => one.nodeType !== 1 ? '' :
+    `${one.tagName}.${one.className.baseVal ?? one.className}[${[...one.attributes].map(a => a.name)}]`
+    + `(${[...one.childNodes].map(shape)})`;
+  for (const parent of document.querySelectorAll('main tbody, main ul, main ol, main dl')) {
+    const met = new Map();
+    for (const child of [...parent.children]) {
+      const kind = shape(child);
+      met.set(kind, (met.get(kind) || 0) + 1);
+      if (met.get(kind) > 2) child.remove();
+    }
+  }
+}"""
+"""Leaves two rows of each shape: axe reads elements, classes and colours, and hundreds of rows are made alike."""
+
+WALK = """() => {
+  window.walked = [];
+  if (window.look) removeEventListener('keydown', look, true);
+  window.look = () => {  // what has the focus before the next press
+    const one = document.activeElement;
+    if (one === document.body) return;
+    const style = getComputedStyle(one);
+    const isInView = [...one.getClientRects()].some((box) => {
+      const left = Math.max(box.left, 0), right = Math.min(box.right, innerWidth);
+      const top = Math.max(box.top, 0), bottom = Math.min(box.bottom, innerHeight);
+      if (right <= left || bottom <= top) return false;
+      const there = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+      return there !== null && (one.contains(there) || there.contains(one));
+    });
+    walked.push({one, name: one.outerHTML.slice(0, 100), isInView,
+      isSeen: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2});
+  };
+  addEventListener('keydown', look, true);
+  window.stops = [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex]')]
+    .filter((one) => one.tabIndex >= 0 && !one.disabled && one.type !== 'hidden' && one.checkVisibility()
+      && getComputedStyle(one).visibility !== 'hidden' && !one.closest('dialog:not([open])'));
+  return stops.length;
+}"""
+MISSED = """() => {
+  const reached = new Set(walked.map((step) => step.one));
+  return {
+    missed: stops.filter((one) => !reached.has(one)).map((one) => one.outerHTML.slice(0, 100)),
+    unseen: walked.filter((step) => !step.isSeen).map((step) => step.name),
+    covered: walked.filter((step) => !step.isInView).map((step) => step.name),
+    hasSkipped: walked.some((step) => step.one.className === 'skip'),
+  };
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -238,48 +288,58 @@ def looks(browser: Browser, told: Stage) -> Iterator[Page]:
 
 
 NAMES = (
-    "live",
-    "demo",
-    "meetings",
-    "meeting",
-    "series",
-    "occurrence",
-    "instance",
-    "inbox",
-    "event",
-    "health",
-    "connect",
-    "enter",
-    "review",
-    "missing",
-)
+    "live", "demo", "meetings", "meeting", "series", "occurrence", "instance", "inbox", "event", "health", "connect",
+    "enter", "review", "missing",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_axe_finds_nothing_and_nothing_sticks_out(looks: Page, told: Stage, name: str) -> None:
+def test_a_page_can_be_used_by_everybody(looks: Page, told: Stage, name: str) -> None:
+    """Loaded once: nothing sticks out, axe finds nothing, the keyboard reaches everything, at each width and scheme."""
     more = {
         "enter": "/enter",
         "demo": "/demo",
         "review": meeting_url(ACCOUNT, STORY.meeting_id),
         "missing": "/no-such-page",
     }
+    looks.set_viewport_size({"width": WIDTHS[0], "height": 800})
     looks.goto(f"{told.url}{(dict(page_paths(told)) | more)[name]}")
     if name in ("instance", "occurrence"):
         looks.wait_for_selector("#curve canvas")
+    looks.evaluate("for (const part of document.querySelectorAll('main details')) part.open = true")
+    for width in WIDTHS:
+        looks.set_viewport_size({"width": width, "height": 800})
+        assert looks.evaluate(STICKS_OUT) == [], width
+        assert looks.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        if width == WIDTHS[0]:
+            assert looks.evaluate(SCROLLS) == []
     looks.evaluate(AXE)
+    looks.evaluate(ALIKE)
     for width in WIDTHS:
         looks.set_viewport_size({"width": width, "height": 800})
         for scheme in SCHEMES:
             looks.emulate_media(color_scheme=scheme)
-            looks.evaluate("for (const part of document.querySelectorAll('main details')) part.open = true")
             only = ONLY_COLOURS if scheme == "dark" else ", rules: {'target-size': {enabled: true}}"
             found = looks.evaluate(f"axe.run({{resultTypes: ['violations']{only}}})")
             faults = [(one["id"], [node["html"][:160] for node in one["nodes"][:3]]) for one in found["violations"]]
             assert faults == [], (width, scheme, faults)
-        assert looks.evaluate(STICKS_OUT) == []
-        assert looks.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    looks.set_viewport_size({"width": WIDTHS[0], "height": 800})
-    assert looks.evaluate(SCROLLS) == []
+    for width in WIDTHS:
+        looks.set_viewport_size({"width": width, "height": 800})
+        _walk(looks, width)
+
+
+def _walk(page: Page, width: int) -> None:
+    """Tab from the beginning through the whole page: nothing is missed, hidden, or holds whoever comes by."""
+    page.evaluate("document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute('tabindex')")
+    stops = page.evaluate(WALK)
+    assert 0 < stops < TABS_MAX
+    for _ in range(stops + 2):
+        page.keyboard.press("Tab")
+    seen = page.evaluate(MISSED)
+    assert seen["missed"] == [], width
+    assert seen["unseen"] == [], width
+    assert seen["covered"] == [], width
+    assert seen["hasSkipped"], width
 
 
 def test_operator_hands_a_meeting_out_from_its_page(told: Stage, eye: Eye) -> None:

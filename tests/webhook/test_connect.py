@@ -17,6 +17,7 @@ from tests.page_client import TOKENS, Site, open_site
 from tests.signed_requests import SECRET
 from tests.stories import Story
 from webhook.intake import REFUSED_AT, BodyFault
+from webhook.pages import connect, tail
 from webhook.pages.connect import CAUSES
 from webhook.signature import Refusal
 from webhook.tokens import Role, new_pass
@@ -28,8 +29,10 @@ STORY = Story()
 
 
 @pytest.fixture
-def site(sqlite_url: str) -> Iterator[Site]:
-    """The application."""
+def site(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """The application; it looks for what changed at every request."""
+    monkeypatch.setattr(tail, "LOOK_SECONDS", -1.0)
+    monkeypatch.setattr(connect, "FRESH_SECONDS", 0.0)
     with open_site(settings_for(sqlite_url, NO_REDIS)) as opened:
         REFUSED_AT.clear()
         yield opened
@@ -80,8 +83,17 @@ def test_https_and_the_api_are_ticked_by_the_settings(sqlite_url: str) -> None:
     with open_site(settings_for(sqlite_url, NO_REDIS, **more)) as site:
         token = TOKENS.sign_link(new_pass(Role.VIEWER, timedelta(hours=1), datetime.now(UTC)))
         text = site.stranger().get("/connect", Authorization=f"Bearer {token}").text
-        assert re.findall(r'id="step-(https|api)" data-done="yes"', text) == ["https", "api"]
+        assert re.findall(r'id="step-(https|api)" data-done="yes"', text) == ["https"]  # nobody has asked Zoom yet
         assert "https://a.example/webhook" in text
+
+
+def test_what_has_not_changed_is_answered_with_nothing(site: Site) -> None:
+    visitor = site.visitor()
+    first = visitor.get("/connect", HX_Request="true")
+    tag = first.headers["ETag"]
+    assert visitor.get("/connect", HX_Request="true", If_None_Match=tag).status_code == 304
+    site.stranger().client.post("/webhook", data=b"{}", headers={"Content-Type": "application/json"})
+    assert visitor.get("/connect", HX_Request="true", If_None_Match=tag).status_code == 200
 
 
 # --- the demo -----------------------------------------------------------------------------------------------------

@@ -6,18 +6,20 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, Response, render_template, request
 
+from schema.alerts import Observed
+from schema.store.api_access import ApiAccess, read_access
 from schema.store.health import last_validation, read_validations
 from schema.store.inbox_search import read_last_received, read_types_received
-from schema.store.observations import UNKNOWN_SECRET
+from schema.store.observations import UNKNOWN_SECRET, read_refused
 from webhook.access import all_meetings_only
 from webhook.intake import REFUSED_AT, WEBHOOK_PATH
+from webhook.pages.formatting import fragment_answer
 from webhook.parts import parts
 from workers.core.projection import PROJECTIONS
-from workers.notify.conditions import BY_NAME, judge
-from workers.notify.observation import observe
-from workers.zoom.endpoints import ENDPOINTS
+from workers.notify.conditions import BY_NAME
+from workers.zoom.endpoints import ENDPOINTS, EVENT_SUBSCRIPTION
 
 NOT_SENT = ("joinlog.", "zoom.")  # our own events, and answers of Zoom's API: nobody subscribes to those
 GROUP_LABELS = {"webinar": "Webinars", "meeting": "Meetings", "": "The app itself"}
@@ -26,6 +28,9 @@ NEEDED = (
     "registration_created", "registration_approved", "registration_cancelled", "registration_denied",
 )  # fmt: skip
 EVENTS_LOOKED_AT = 5000  # the newest ones; the page is asked for every second
+FRESH_SECONDS = 1.0
+REFUSAL_SECONDS = 10  # a flood of refusals changes the page no more often than that
+SCOPES = sorted({one.scope for one in (*ENDPOINTS, EVENT_SUBSCRIPTION)})
 CAUSES = {
     "missing_signature": "it carried no signature, so Zoom did not send it: a browser, a scanner, or a proxy that "
     "drops the headers x-zm-*",
@@ -56,37 +61,71 @@ class LastRefusal(NamedTuple):
     cause: str
 
 
+class ApiStanding(NamedTuple):
+    """What Zoom's API lets the app of one account do, as a worker found it last; None where nobody has asked yet."""
+
+    account_id: str
+    access: ApiAccess | None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is missing."""
+        return self.access is not None and self.access.error is None and all(map(self.has_scope, SCOPES))
+
+    def has_scope(self, name: str) -> bool | None:
+        """Whether a scope is granted; None when that is not known."""
+        return None if self.access is None or self.access.scopes is None else name in self.access.scopes
+
+
 @blueprint.get("/connect")
 @all_meetings_only
-def connect() -> str:
-    """The page; htmx asks again for the list, whose ticks change by themselves."""
+def connect() -> str | Response:
+    """The page; its list is made again when something was committed or refused, for all who look."""
+    own_url, refusal = parts().guard.own_url(), last_refusal()
+    last = None if refusal is None else (refusal.reason, int(refusal.at.timestamp() / REFUSAL_SECONDS))
+    shown = parts().fragments.get(("connect", own_url, last), lambda: _render(own_url, refusal), FRESH_SECONDS)
+    if "HX-Request" in request.headers:
+        return fragment_answer(shown)
+    return render_template("connect.html", part=shown)
+
+
+def _render(own_url: str, refusal: LastRefusal | None) -> str:
     settings = parts().settings
     secrets = settings.secret_fingerprints
     with parts().database.read() as connection:
         validations = read_validations(connection)
         last = read_last_received(connection)
         seen = read_types_received(connection, EVENTS_LOOKED_AT)
-    own_url = parts().guard.own_url()
-    known = {
-        "validated_at": last_validation(validations, secrets),
-        "is_of_another_secret": any(name not in secrets for name, _ in validations),
-        "refused": judge(observe(settings, parts().database, None), datetime.now(UTC)).get(UNKNOWN_SECRET),
-        "refused_condition": BY_NAME[UNKNOWN_SECRET],
-        "last_received_at": last,
-        "endpoint": f"{own_url}{WEBHOOK_PATH}",
-        "is_https": own_url.startswith("https://"),
-        "is_loopback": settings.is_loopback,
-        "groups": groups_of(PROJECTIONS),
-        "needed": NEEDED,
-        "seen": seen,
-        "looked_at": EVENTS_LOOKED_AT,
-        "refusal": last_refusal(),
-        "api_accounts": [one.account_id for one in settings.zoom_credentials],
-        "scopes": sorted({one.scope for one in ENDPOINTS}),
-    }
-    if "HX-Request" in request.headers:
-        return render_template("connect_part.html", **known)
-    return render_template("connect.html", **known)
+        refused = read_refused(connection)
+        known = read_access(connection)
+    condition = BY_NAME[UNKNOWN_SECRET]
+    told = [known[one.account_id] for one in settings.zoom_credentials if one.account_id in known]
+    events = [one.events for one in told if one.events is not None]
+    return render_template(
+        "connect_part.html",
+        validated_at=last_validation(validations, secrets),
+        is_of_another_secret=any(name not in secrets for name, _ in validations),
+        refused=condition.judge(Observed(secrets=secrets, unknown_secret=refused), datetime.now(UTC)),
+        refused_condition=condition,
+        last_received_at=last,
+        endpoint=f"{own_url}{WEBHOOK_PATH}",
+        is_https=own_url.startswith("https://"),
+        is_loopback=settings.is_loopback,
+        groups=groups_of(PROJECTIONS),
+        needed=NEEDED,
+        seen=seen,
+        looked_at=EVENTS_LOOKED_AT,
+        not_subscribed=_not_subscribed(events) if events else None,
+        refusal=refusal,
+        apis=[ApiStanding(one.account_id, known.get(one.account_id)) for one in settings.zoom_credentials],
+        scopes=SCOPES,
+    )
+
+
+def _not_subscribed(events: Iterable[frozenset[str]]) -> frozenset[str]:
+    """The events of the list that the apps of all accounts together are not subscribed to."""
+    wanted = {name for _, names in groups_of(PROJECTIONS) for name in names}
+    return frozenset(wanted.difference(*events))
 
 
 def last_refusal() -> LastRefusal | None:

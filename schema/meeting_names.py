@@ -14,7 +14,7 @@ FORMS = (
     "joins them (831100000002020-07-25 19:00:00), or by the uuid of one of its instances."
 )
 
-_NUMBER = re.compile(r"(\d[\d -]*?)\s*(\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?)?")
+_NUMBER = re.compile(r"(\d[\d -]{0,40}?)\s*(\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?)?")
 _ESCAPE = re.compile(r"%([0-7][0-9A-Fa-f])")
 _UUID = re.compile(r"[A-Za-z0-9+/_-]+==|[A-Za-z0-9+/_-]{22}")  # 16 bytes in base64
 

@@ -20,8 +20,8 @@ from typing import NamedTuple
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from schema.store.database import Database
-from schema.store.failures import is_infrastructure_failure
-from schema.store.inbox import Arrival, keep
+from schema.store.failures import is_infrastructure_failure, is_lock_timeout
+from schema.store.inbox import Arrival, keep, known_keys
 from schema.zoom.envelope import Envelope
 
 GROUP_EVENTS_MAX = 200
@@ -158,9 +158,14 @@ class GroupCommitter:
         return group
 
     def _commit(self, group: Sequence[PendingCommit]) -> None:
+        if not group:
+            return
         try:
             self._keep_with_new_ids(group)
         except (SQLAlchemyError, OSError, ValueError, TypeError, ArithmeticError) as error:
+            if is_lock_timeout(error) and (new := self._without_known(group)) is not None:
+                self._commit(new)
+                return
             if len(group) > 1 and not is_infrastructure_failure(error):
                 for pending in group:  # one that the database refuses must not take its neighbours with it
                     self._commit([pending])
@@ -170,6 +175,22 @@ class GroupCommitter:
         else:
             for pending in group:
                 pending.is_committed = True
+
+    def _without_known(self, group: Sequence[PendingCommit]) -> list[PendingCommit] | None:
+        """Those of a group that the inbox does not have yet; None when that is all of them, or cannot be told.
+
+        Somebody holds the row of an event that comes again, for long if it is a worker that was cut off. It is
+        committed already, so it is answered as a repeat that is not counted, and does not hold up the others.
+        """
+        keys = [(one.delivery.envelope.account_id, one.delivery.envelope.idempotency_key) for one in group]
+        try:
+            with self._database.read_newest() as connection:
+                known = known_keys(connection, set(keys))
+        except (SQLAlchemyError, OSError):
+            return None
+        for pending, key in zip(group, keys, strict=True):
+            pending.is_committed = key in known
+        return [pending for pending in group if not pending.is_committed] if known else None
 
     def _keep_with_new_ids(self, group: Sequence[PendingCommit]) -> None:
         for attempt in range(1, ID_ATTEMPTS_MAX + 1):

@@ -75,8 +75,12 @@ class Database:
             with self.write() as connection:
                 yield connection
         else:
-            with self._writing.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                yield connection
+            with self._writing.connect() as connection:
+                if self.dialect.is_session_shared(connection):  # then its limits are set in a transaction only
+                    with connection.begin():
+                        yield connection
+                else:
+                    yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def scratch(self) -> Iterator[Connection]:

@@ -269,6 +269,10 @@ class Dialect(ABC):
         """A statement with the driver's placeholders."""
         return query
 
+    def is_session_shared(self, connection: Connection) -> bool:
+        """Whether a pooler gives the session to others after each transaction."""
+        return False
+
     def prepare_scratch(self, connection: Connection, is_open: bool) -> None:  # noqa: B027 - most need nothing
         """Let a reading connection make temporary tables, or stop letting it."""
 
@@ -540,7 +544,10 @@ class Postgres(Dialect):
         with _told_as_database_error(connection, "several statements", error):
             with raw.pipeline():
                 cursors = [_send(raw, statement) for statement in statements]
-            _start_timer_again(connection, raw)
+            if self.is_session_shared(connection):
+                # After a pipeline through PgBouncer (seen with 1.18) Postgres ends no transaction in which nobody says
+                # anything, until a plain statement came.
+                raw.execute("SELECT 1")
             return [_rows_of(cursor) for cursor in cursors]
 
     def select_by(self, columns: str, table: str, keys: Mapping[str, str], where: str = "") -> str:
@@ -680,11 +687,14 @@ class Postgres(Dialect):
             return "The database is a standby, which is read-only"
         return "The database is read-only" if is_read_only == "on" else None
 
+    def is_session_shared(self, connection: Connection) -> bool:
+        from schema.store.postgres_session import is_pooled  # its driver is 10 MiB, which SQLite need not pay
+
+        return is_pooled(connection)
+
     def prepare_scratch(self, connection: Connection, is_open: bool) -> None:
         """Temporary tables live as long as a session, which a pooler gives to others after each transaction."""
-        from schema.store.postgres_session import is_pooled
-
-        if is_open and is_pooled(connection):
+        if is_open and self.is_session_shared(connection):
             raise ConfigurationError(
                 "DATABASE_URL leads through a pooler that gives a session to others after each transaction, and this "
                 "command needs one of its own.",
@@ -754,15 +764,6 @@ def _with_hosts(url: str) -> URL:
 @cache
 def _driver_query(query: str) -> str:
     return query.replace("?", "%s")
-
-
-def _start_timer_again(connection: Connection, raw: psycopg.Connection[Any]) -> None:
-    """After a pipeline through PgBouncer (seen with 1.18) Postgres does not end a transaction in which nobody says
-    anything, until a plain statement came."""
-    from schema.store.postgres_session import is_pooled
-
-    if is_pooled(connection):
-        raw.execute("SELECT 1")
 
 
 def _send(raw: psycopg.Connection[Any], statement: Statement) -> psycopg.Cursor[Any]:

@@ -17,6 +17,9 @@ WRITE_WAIT_SECONDS_MAX = 2.0
 
 WRITE_POLL_SECONDS = 0.001
 CONNECT_SECONDS_MAX = 2
+LOCK_SECONDS_MAX = 1.0
+"""How long a statement of the web process waits for a row that somebody holds: Zoom's deliveries wait behind it."""
+
 SILENT_SECONDS_MAX = 20.0
 """A worker that says nothing for so long in the middle of a transaction was cut off or stopped: the server ends it, so
 that others get at its meetings. The network alone would take hours to notice."""
@@ -30,7 +33,7 @@ POOL_CONNECTIONS = 8
 
 
 def open_postgres(url: URL, durable: bool, statement_seconds: float | None) -> Engine:
-    """An engine for Postgres; `statement_seconds` bounds each statement and each wait for a lock."""
+    """An engine for Postgres; `statement_seconds` bounds each statement, and with it each wait for a lock."""
     from schema.store.bounded_connection import bound_answers  # its driver is 10 MiB, which SQLite need not pay
     from schema.store.postgres_session import keep_settings, session_options
 
@@ -39,7 +42,8 @@ def open_postgres(url: URL, durable: bool, statement_seconds: float | None) -> E
         settings["synchronous_commit"] = "off"
         settings["idle_in_transaction_session_timeout"] = str(int(SILENT_SECONDS_MAX * 1000))
     if statement_seconds is not None:
-        settings |= dict.fromkeys(("statement_timeout", "lock_timeout"), str(int(statement_seconds * 1000)))
+        settings["statement_timeout"] = str(int(statement_seconds * 1000))
+        settings["lock_timeout"] = str(int(min(statement_seconds, LOCK_SECONDS_MAX) * 1000))
     connect_args: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS_MAX,
         "application_name": "joinlog",

@@ -83,6 +83,11 @@ def is_infrastructure_failure(error: BaseException) -> bool:
     return isinstance(error, OperationalError)
 
 
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether a row was held by somebody else for too long; Postgres only, where a writer waits for rows."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == "55P03"
+
+
 def describe(error: BaseException) -> str:
     """A failure in words fit for a log and a table: never a value of a row, which a driver's own text may hold."""
     name = type(error).__name__

@@ -330,6 +330,18 @@ def test_a_lock_that_somebody_holds_on_postgres_is_answered_before_zoom_has_gone
     assert max(waits) < ANSWER_SECONDS_MAX
 
 
+def test_a_repeat_of_an_event_that_a_dead_worker_holds_does_not_hold_up_the_others(
+    postgres_database: Database, make_committer: MakeCommitter
+) -> None:
+    committer = make_committer(postgres_database)
+    committer.commit(envelope(1))
+    with postgres_database.write() as dead_worker:
+        dead_worker.exec_driver_sql("SELECT id FROM inbox_event FOR UPDATE")
+        committer.commit(envelope(1))
+        committer.commit(envelope(2))
+    assert one(postgres_database, "SELECT count(*) AS n, sum(deliveries) AS of FROM inbox_event") == {"n": 2, "of": 2}
+
+
 def test_after_an_outage_the_next_event_is_kept(
     database: Database, monkeypatch: pytest.MonkeyPatch, make_committer: MakeCommitter
 ) -> None:

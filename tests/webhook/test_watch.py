@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -14,7 +15,7 @@ from schema.settings import Settings, fingerprint
 from schema.store.database import Database
 from schema.store.health import note_validation
 from schema.store.observations import observe_database
-from tests.page_client import Site, open_site
+from tests.page_client import Site, Visitor, open_site
 from tests.signed_requests import SECRET, Door, encode, read_payload_file, signed_headers
 from tests.waiting import wait_until
 from webhook.pages import health, tail
@@ -55,7 +56,7 @@ def test_a_wrong_secret_is_on_every_page_with_its_remedy(site: Site, web_setting
     assert refused is not None
     assert (refused.deliveries, refused.secrets) == (3, SET)
     for page in ("/connect", "/health"):
-        wait_until(lambda page=page: "3 deliveries were refused since" in operator.get(page).text, page)
+        wait_until(partial(says, operator, page, "3 deliveries were refused since"), page)
         text = operator.get(page).text
         assert "ZOOM_WEBHOOK_SECRET_TOKEN" in text
     assert "which is not set now" in operator.get("/health").text
@@ -65,6 +66,10 @@ def test_a_wrong_secret_is_on_every_page_with_its_remedy(site: Site, web_setting
 
     note_validation(site.database, fingerprint(SECRET.encode()), datetime.now(UTC))
     wait_until(lambda: 'id="step-validated" data-done="yes"' in operator.get("/connect").text, "the page says so")
+
+
+def says(visitor: Visitor, page: str, text: str) -> bool:
+    return text in visitor.get(page).text
 
 
 def watch_of(site: Site) -> EndpointWatch:

@@ -21,6 +21,8 @@ BY_CONNECTION = ("account_id", "uuid", "connection_id")
 BY_EMAIL = ("account_id", "meeting_id", "email")
 BY_REGISTRANT = ("account_id", "meeting_id", "registrant_id")
 BY_REGISTRANT_SEEN = ("account_id", "uuid", "registrant_id")
+BY_ROOM = ("account_id", "room_id")
+BY_RAN_UNDER = ("account_id", "ran_under")
 BY_PERSON = ("account_id", "meeting_id", "person_id")
 
 
@@ -65,6 +67,7 @@ class Known:
         self.votes: dict[Key, Votes] = {}
         self._asked: dict[tuple[str, tuple[str, ...], Which], set[Key]] = {}
         self._found: dict[tuple[str, tuple[str, ...], Which], dict[Key, list[Any]]] = {}
+        self.first: list[Any] = []  # what the statements returned that ran before the first rows were read
         self.is_begun = False  # whether the rows that facts name were asked for
         self.merged: Any = None  # the facts merged into these rows, made once: see workers.core.decide
 

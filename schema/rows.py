@@ -35,6 +35,13 @@ class StatusEntry(NamedTuple):
     occurrence_ids: tuple[str, ...]
 
 
+class PmiUse(NamedTuple):
+    """A statement whether a meeting runs under the host's personal meeting id, and when, ms since 1970."""
+
+    stated_ms: int
+    uses_pmi: bool
+
+
 class ReportedStay(NamedTuple):
     """One stay as Zoom's participant report states it, ms since 1970."""
 
@@ -64,6 +71,8 @@ class Meeting(Row, frozen=True, gc=False):
     alternative_hosts: str | None = None
     pmi: int | None = None
     uses_pmi: bool | None = None
+    pmi_uses: tuple[PmiUse, ...] = ()
+    room_id: int | None = None
     stamps: Stamps = {}
 
 
@@ -130,6 +139,7 @@ class Instance(Row, frozen=True, gc=False):
     webhooks_expected: int | None = None
     webhooks_lost: int | None = None
     webhooks_lost_by_event: str | None = None
+    ran_under: int | None = None
     stamps: Stamps = {}
 
 
@@ -187,6 +197,7 @@ class Connection(Row, frozen=True, gc=False):
     bind_participant_uuid: str | None = None
     parent_user_id: str | None = None
     before_host: bool | None = None
+    ran_under: int | None = None
     stamps: Stamps = {}
 
 
@@ -331,7 +342,7 @@ STAMPED: Mapping[str, tuple[str, ...]] = {
         "participant_id", "customer_key", "custom_keys", "phone_number", "bind_participant_uuid", "parent_user_id",
     ),
     "staff": ("role",),
-    "link_statement": ("occurrence_id", "stated_by", "because"),
+    "link_statement": ("meeting_id", "occurrence_id", "stated_by", "because"),
 }  # fmt: skip
 """Columns of which the newest statement counts: the time of each is in the row's `stamps`."""
 

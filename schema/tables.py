@@ -94,7 +94,12 @@ class Meeting(SQLModel, table=True):
     alternative_hosts: str | None = _column("addresses of the alternative hosts, lower case, each within semicolons")
     pmi: int | None = _column("the host's personal meeting id, where Zoom tells it", BigInteger)
     uses_pmi: bool | None = _column("true when it runs under the host's personal meeting id", Boolean)
-    __table_args__ = (Index("meeting_updated", "updated_at"),)
+    pmi_uses: str | None = _column("internal: every statement whether it does and when, JSON text, ms since 1970")
+    room_id: int | None = _column("the personal meeting id its instances run or ran under; null for none", BigInteger)
+    __table_args__ = (
+        partial_index("meeting_room", "account_id", "room_id", where="room_id IS NOT NULL"),
+        Index("meeting_updated", "updated_at"),
+    )
 
 
 class Occurrence(SQLModel, table=True):
@@ -177,7 +182,12 @@ class Instance(SQLModel, table=True):
     webhooks_expected: int | None = _column("webhooks there should have been, when it was last audited", Integer)
     webhooks_lost: int | None = _column("how many of them never came", Integer)
     webhooks_lost_by_event: str | None = _column("the same by event, JSON text")
+    ran_under: int | None = _column(
+        "the personal meeting id its events named, where it was an occurrence of another meeting",
+        BigInteger,
+    )
     __table_args__ = (
+        partial_index("instance_ran_under", "account_id", "ran_under", where="ran_under IS NOT NULL"),
         Index("instance_meeting", "account_id", "meeting_id", "occurrence_id"),
         Index("instance_updated", "updated_at"),
         partial_index("instance_live", "started_at", where="ended_at IS NULL"),
@@ -258,6 +268,7 @@ class Connection(SQLModel, table=True):
     bind_participant_uuid: str | None = _column("participant_uuid of the connection that a telephone is bound to")
     parent_user_id: str | None = _column("the main room's connection of a breakout room's")
     before_host: bool | None = _column("true when Zoom says they came before the host", Boolean)
+    ran_under: int | None = _column("as in table instance; null where meeting_id is what its events named", BigInteger)
     __table_args__ = (
         partial_index("connection_before_host", "account_id", "uuid", where="before_host"),
         partial_index("connection_bound", "account_id", "uuid", where="bound_to IS NOT NULL"),

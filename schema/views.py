@@ -96,10 +96,14 @@ def _of(registrant: str, query: str) -> str:
 _NEEDING_REVIEW = ", ".join(f"'{state.value}'" for state in NEEDS_REVIEW)
 
 _WAITS = f"""EXISTS (
-    SELECT 1 FROM instance j WHERE j.account_id = o.account_id AND j.meeting_id = o.meeting_id
+    SELECT 1 FROM instance j WHERE j.account_id = o.account_id AND j.meeting_id IN (o.meeting_id, (
+        SELECT room.room_id FROM meeting room WHERE room.account_id = o.account_id AND room.meeting_id = o.meeting_id))
     AND j.occurrence_id IS NULL AND j.link_state IN ({_NEEDING_REVIEW})
-    AND replace(j.link_evidence, '"' || o.occurrence_id || '"', '') <> j.link_evidence)"""
-# Somebody has yet to decide whether an instance was this occurrence: it is among the candidates in the evidence.
+    AND replace(j.link_evidence, '"' || o.occurrence_id || '"', '') <> j.link_evidence
+    AND (j.meeting_id = o.meeting_id
+         OR replace(j.link_evidence, '"meeting_id":' || o.meeting_id, '') <> j.link_evidence))"""
+# Somebody has yet to decide whether an instance was this occurrence: it is among the candidates in the evidence. One
+# that ran under a personal meeting id is of that number until then, and its candidates name their meetings.
 
 _KEYS = {
     "account_id": "Zoom account",

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import BigInteger, Boolean, Double, Integer
 
-from schema.rows import KEY_COLUMNS, ROW_TYPES, STAMPED, Leave, ReportedStay, Row, StatusEntry
+from schema.rows import KEY_COLUMNS, ROW_TYPES, STAMPED, Leave, PmiUse, ReportedStay, Row, StatusEntry
 from schema.store.dialect import UtcDateTime
 from schema.tables import TABLES
 
@@ -22,10 +22,12 @@ _read_leaves = msgspec.json.Decoder(tuple[Leave, ...]).decode
 _read_history = msgspec.json.Decoder(tuple[StatusEntry, ...]).decode
 _read_joins = msgspec.json.Decoder(tuple[int, ...]).decode
 _read_reported = msgspec.json.Decoder(tuple[ReportedStay, ...]).decode
+_read_pmi_uses = msgspec.json.Decoder(tuple[PmiUse, ...]).decode
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "joins": _read_joins,
     "leaves": _read_leaves,
     "reported": _read_reported,
+    "pmi_uses": _read_pmi_uses,
     "history": lambda text: tuple(sorted(_read_history(text))),
 }
 NO_STAMPS: Mapping[str, int] = {}

@@ -185,10 +185,15 @@ class Dialect(ABC):
         """Have everything that is committed survive a crash: the drain's commits do not wait for that."""
 
     @abstractmethod
-    def hold_meetings(self, buckets: Iterable[int]) -> list[Statement]:
+    def hold_meetings(
+        self, buckets: Iterable[int], meetings: Iterable[Values], instances: Iterable[Values]
+    ) -> list[Statement]:
         """Hold these meetings until the transaction ends, so that two workers never merge into one row.
 
-        A bucket is a number below MEETING_BUCKETS; sorted, so that two workers cannot wait for each other in a ring.
+        A bucket is a number below MEETING_BUCKETS, that of a meeting its number modulo MEETING_BUCKETS; sorted, so
+        that two workers cannot wait for each other in a ring. Held besides, as far as the tables tell them: of the
+        `meetings` (account_id, meeting_id) the personal meeting ids of their hosts and the meetings whose instances
+        ran under them, of the `instances` (account_id, uuid) both numbers. The statement returns all that is held.
         """
 
     @abstractmethod
@@ -393,7 +398,9 @@ class Sqlite(Dialect):
         with contextlib.suppress(FileNotFoundError), open(f"{url.database}-wal", "rb") as log:
             os.fsync(log.fileno())
 
-    def hold_meetings(self, buckets: Iterable[int]) -> list[Statement]:
+    def hold_meetings(
+        self, buckets: Iterable[int], meetings: Iterable[Values], instances: Iterable[Values]
+    ) -> list[Statement]:
         return []  # there is one writer anyway
 
     def hold_drains(self, connection: Connection) -> None:
@@ -622,12 +629,33 @@ class Postgres(Dialect):
             self.run(connection, "SET LOCAL synchronous_commit = on")
             self.run(connection, "SELECT pg_logical_emit_message(true, 'joinlog', '')")
 
-    def hold_meetings(self, buckets: Iterable[int]) -> list[Statement]:
+    def hold_meetings(
+        self, buckets: Iterable[int], meetings: Iterable[Values], instances: Iterable[Values]
+    ) -> list[Statement]:
+        numbers, uuids = {"account_id": "text", "meeting_id": "bigint"}, {"account_id": "text", "uuid": "text"}
+        named = self.recordset(numbers, "named")
         query = (
-            "SELECT pg_advisory_xact_lock_shared(?, ?), (SELECT count(pg_advisory_xact_lock(?, bucket)) FROM "
-            "(SELECT unnest(?::int[]) AS bucket ORDER BY 1) AS buckets)"
+            "SELECT pg_advisory_xact_lock_shared(?, ?), (SELECT array_agg(bucket) FROM ("
+            "SELECT bucket, pg_advisory_xact_lock(?, bucket)::text AS held "
+            f"FROM ({self._buckets(named, uuids)}) AS wanted) AS locked WHERE held IS NOT NULL)"
         )
-        return [Statement(query, (LOCK_SPACE, DRAIN_LOCK, LOCK_SPACE, sorted(set(buckets))))]
+        packed = self.pack(numbers, meetings)
+        values = (LOCK_SPACE, DRAIN_LOCK, LOCK_SPACE, sorted(set(buckets)), packed, packed, self.pack(uuids, instances))
+        return [Statement(query, values)]
+
+    def _buckets(self, named: str, uuids: Mapping[str, str]) -> str:
+        """A query for what to hold, in order."""
+        return (
+            "SELECT unnest(?::int[]) AS bucket "
+            f"UNION SELECT mod(m.pmi, {MEETING_BUCKETS})::int FROM meeting m "
+            f"JOIN {named} USING (account_id, meeting_id) WHERE m.pmi IS NOT NULL "
+            f"UNION SELECT mod(i.meeting_id, {MEETING_BUCKETS})::int FROM {named} JOIN instance i "
+            "ON i.account_id = named.account_id AND i.ran_under = named.meeting_id "
+            f"UNION SELECT mod(number, {MEETING_BUCKETS})::int FROM {self.recordset(uuids, 'ran')} "
+            "JOIN instance i USING (account_id, uuid) "
+            "CROSS JOIN LATERAL (VALUES (i.meeting_id), (i.ran_under)) AS numbers(number) WHERE number IS NOT NULL "
+            "ORDER BY bucket"
+        )
 
     def hold_drains(self, connection: Connection) -> None:
         self.run(connection, "SELECT pg_advisory_xact_lock(?, ?)", (LOCK_SPACE, DRAIN_LOCK))

@@ -13,6 +13,10 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 
+class CameFirst(Exception):
+    """Another transaction changed what has to be held, before it was held: nothing is written, try again."""
+
+
 class Fault(StrEnum):
     """Whose fault a failure is."""
 
@@ -69,7 +73,7 @@ _OF_ANOTHER_VERSION = ("no such table", "no such column", "has no column named")
 def is_infrastructure_failure(error: BaseException) -> bool:
     """Tell a failure of the database itself, worth trying again, from one of the data, which will fail again."""
     if not isinstance(error, DBAPIError):
-        return isinstance(error, (OSError, PoolTimeoutError))
+        return isinstance(error, (CameFirst, OSError, PoolTimeoutError))
     if error.connection_invalidated or isinstance(error, InterfaceError):
         return True
     if any(text in str(error.orig) for text in _OF_ANOTHER_VERSION):

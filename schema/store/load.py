@@ -64,6 +64,7 @@ def _read_round(
         places.append((lookup, sorted(lookup.keys) if lookup.which is Which.VOTES else [], len(statements)))
         statements += _statements(dialect, lookup)
     found = dialect.run_all(connection, statements)
+    known.first += found[: len(first)]
     for lookup, instances, start in places:
         if lookup.which is Which.VOTES:
             answers = found[start : start + len(instances)]

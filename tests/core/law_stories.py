@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.core import pmi_stories
 from tests.stories import WEEK_MINUTES, Json, Story, ms, zoom
 
 WEEKS = {"1001": 60.0, "1002": 60.0 + WEEK_MINUTES}
@@ -392,7 +393,7 @@ STORIES: dict[str, list[Json]] = {
         w.created(0, WEEKS),
         w.started(FIRST),
     ],
-}
+} | pmi_stories.STORIES
 
 PEOPLE_STORIES: dict[str, list[Json]] = {
     "who_waited_and_what_they_answered": [

@@ -115,9 +115,9 @@ def test_a_rebuild_needs_a_session_of_its_own_and_says_how_to_give_it_one(pooled
 def be_silent(silent: Database, other: Database) -> None:
     """Hold a meeting and say nothing until another one has it, which it gets once this one has lost it."""
     with silent.write() as connection:
-        silent.dialect.run_all(connection, [*silent.dialect.hold_meetings([1]), Statement("SELECT 1")])
+        silent.dialect.run_all(connection, [*silent.dialect.hold_meetings([1], (), ()), Statement("SELECT 1")])
         with other.write() as waiting:
-            other.dialect.run_all(waiting, other.dialect.hold_meetings([1]))
+            other.dialect.run_all(waiting, other.dialect.hold_meetings([1], (), ()))
         run(connection, "SELECT 1")
 
 

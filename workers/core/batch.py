@@ -6,7 +6,7 @@ store has to read next; when nothing is missing any more, the batch can be decid
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from schema.known import Known, Lookup
 from schema.rows import KEY_COLUMNS, Connection, Instance, Key, Registrant
 from workers.core.merge import NEVER_KNOWN, Fact, merge_facts
+from workers.core.rooms import as_placed, with_room
 
 INFERRED_AGE_MAX = timedelta(hours=12)  # a stated start further back than this before any sign of life is not the start
 
@@ -28,9 +29,12 @@ class Batch:
         self.staff_domains = staff_domains
         self.needed: list[Lookup] = []
         self.merged: dict[str, dict[Key, Any]] = merge_facts(facts, known.rows)
+        self._complete_meetings()
         self._complete_instances()
         self._complete_registrants()
+        self._place_as_before()
         self._changed: dict[str, dict[Key, Any]] = {}
+        self.rooms: Any = None  # made once, by workers.core.placing
         self.registrations: Any = None  # made once, by workers.core.registered
         self.connected: Any = None  # made once, by workers.core.presence, like the next three
         self.people: Any = None
@@ -103,6 +107,36 @@ class Batch:
             if before is not None and before.registrant_id and before.registrant_id != row.registrant_id:
                 found.append(before)
         return found
+
+    def _complete_meetings(self) -> None:
+        """The personal meeting id under which instances may have run follows from what was said of it."""
+        meetings = self.rows("meeting")
+        for key, row in meetings.items():
+            meetings[key] = with_room(row)
+
+    def _place_as_before(self) -> None:
+        """Instances that ran under a personal meeting id, with their connections, are of the meeting they were of."""
+        instances, known = self.rows("instance"), self.known.rows["instance"]
+        placed = {key: row.meeting_id for key, row in known.items() if row.ran_under is not None}
+        if not placed:
+            return
+        for key in placed.keys() & instances.keys():
+            instances[key] = as_placed(instances[key], placed[key])
+        connections = self.rows("connection")
+        for key, row in connections.items():
+            if key[:2] in placed:
+                connections[key] = as_placed(row, placed[key[:2]])
+
+    def place(self, instances: Mapping[Key, Instance], connections: Iterable[Connection]) -> None:
+        """Let instances be of other meetings than before, with all their connections."""
+        self.merged.setdefault("instance", {}).update(instances)
+        rows = self.merged.setdefault("connection", {})
+        for known in connections:
+            key = (known.account_id, known.uuid, known.connection_id)
+            rows.setdefault(key, known)
+        for key, row in rows.items():
+            if (instance := instances.get(key[:2])) is not None:
+                rows[key] = as_placed(row, instance.meeting_id)
 
     def _complete_instances(self) -> None:
         """Where no `started` arrived, the first sign of life is the start, and says that it is inferred."""

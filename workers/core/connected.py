@@ -121,9 +121,9 @@ class Connected:
     def _is_quiet(self, key: Key) -> bool:
         """Whether a connection that changed is surely who it was."""
         row, before = self._rows[key], self._batch.before("connection", key)
-        if before is None or not self._batch.known.find("participant", BY_CONNECTION, key):
+        if before is None or _shown(row) != _shown(before):
             return False
-        if _shown(row) != _shown(before):
+        if not self._batch.known.find("participant", BY_CONNECTION, key):
             return False
         is_counted = row.registrant_id is None and bool(identifiers_of(row))  # among those who show it at the moment
         return not is_counted or _times(row) == _times(before)

@@ -15,7 +15,7 @@ from datetime import datetime
 from schema.change import Change
 from schema.known import Known, Lookup
 from schema.rows import Key, Row
-from workers.core import links, presence, registered
+from workers.core import links, placing, presence, registered
 from workers.core.batch import Batch, lookups_named
 from workers.core.merge import NEVER_KNOWN, Fact
 
@@ -27,10 +27,12 @@ def lookups(facts: Sequence[Fact], known: Known, staff_domains: Collection[str] 
     """The rows to read next, in one round trip, before these facts can be decided; empty when all are known."""
     if not known.is_begun:  # the first round is what the facts themselves name
         known.is_begun = True
-        if missing := known.missing(lookups_named(facts) + presence.lookups_named(facts)):
+        if missing := known.missing(_named(facts)):
             return missing
     batch = _batch(facts, known, staff_domains)
     batch.needed = []
+    if not placing.gather(batch):  # which meeting an instance was of bears on everything else
+        return batch.needed
     presence.gather(batch)
     if registered.gather(batch):
         links.gather(batch)
@@ -43,7 +45,8 @@ def decide(facts: Sequence[Fact], known: Known, now: datetime, staff_domains: Co
     Whose address is at one of `staff_domains`, in lower case, is staff.
     """
     batch = _batch(facts, known, staff_domains)
-    if not registered.gather(batch) or (batch.people is None and not presence.gather(batch)):
+    is_known = placing.gather(batch) and registered.gather(batch)
+    if not is_known or (batch.people is None and not presence.gather(batch)):
         raise LookupError("rows are missing: read what `lookups` names first")
     people, registrations = presence.decide(batch), batch.registrations
     linked = links.decide(batch, now)
@@ -66,6 +69,11 @@ def decide(facts: Sequence[Fact], known: Known, now: datetime, staff_domains: Co
         only_new=frozenset({NEVER_KNOWN}),
         closed=people.closed,
     )
+
+
+def _named(facts: Sequence[Fact]) -> list[Lookup]:
+    """What the facts themselves show to be needed."""
+    return lookups_named(facts) + presence.lookups_named(facts) + placing.lookups_named(facts)
 
 
 def _batch(facts: Sequence[Fact], known: Known, staff_domains: Collection[str]) -> Batch:

@@ -159,6 +159,81 @@ def decide(
     return _decide_by_observation(instance, meeting, seen)
 
 
+# --- personal meeting ids ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A meeting that used a personal meeting id when an instance ran under it, and its schedule."""
+
+    meeting_id: int
+    meeting: MeetingFacts
+
+
+def decide_in_room(
+    instance: ObservedInstance, room_id: int, beside: Sequence[ObservedInstance], scheduled: Sequence[Scheduled]
+) -> tuple[int, Decision]:
+    """Which of the meetings scheduled with a personal meeting id an instance was that ran under it, and why.
+
+    Its events name neither that meeting nor its topic: the host, the number and the time tell it. What ran while none
+    was due was nobody's date: an occurrence of its own, of the personal meeting id itself. `beside` are the instances
+    that ran under the same number about the same time, `scheduled` the meetings of the same host.
+    """
+    beside_it = MeetingFacts(instances=tuple(beside))
+    instance = _bounded(instance, beside_it)
+    dates: dict[str, tuple[int, _Window]] = {}
+    for one in scheduled:
+        for window in _room_windows(instance, one.meeting):
+            name = f"{one.meeting_id}/{window.occurrence_id}"
+            dates[name] = one.meeting_id, replace(window, occurrence_id=name)
+    windows = [window for _, window in dates.values()]
+    due, reason = due_by_schedule(instance, beside_it, windows)
+    if len(due) == 1 and _is_another_use(instance, dates[due[0]][1], beside_it):
+        due, reason = [], "the one before it had been held to its end"
+    evidence: dict[str, Any] = {"rule": "personal meeting id", "pmi": room_id, "reason": reason}
+    candidates = _candidates(instance, windows, due, Counter())
+    evidence["candidates"] = [_with_meeting(candidate, dates) for candidate in candidates]
+    if len(due) == 1:
+        evidence["reason"] = f"it ran under the personal meeting id of its host, and {reason}"
+        meeting_id, window = dates[due[0]]
+        return meeting_id, Decision(_own_name(window), LinkState.INFERRED, evidence)
+    if due:
+        return room_id, Decision(None, LinkState.AMBIGUOUS, evidence)
+    evidence["reason"] = f"it ran under the personal meeting id of its host, and {reason}"
+    return room_id, Decision(instance.uuid, LinkState.INFERRED if windows else LinkState.CONFIRMED, evidence)
+
+
+def _room_windows(instance: ObservedInstance, meeting: MeetingFacts) -> list[_Window]:
+    """The planned times of a meeting, also of one with a single session."""
+    if meeting.type in NO_SCHEDULE_TYPES:
+        return []
+    if meeting.type not in SINGLE_SESSION_TYPES:
+        return _windows(instance, meeting)
+    planned = known_schedule(meeting.statements, instance.started_at).get(SINGLE_OCCURRENCE)
+    if planned is None or planned.scheduled_start is None or planned.status != AVAILABLE:
+        return []
+    return [_Window.of(planned, instance, meeting)]
+
+
+def _is_another_use(instance: ObservedInstance, window: _Window, beside: MeetingFacts) -> bool:
+    """Whether it began once a planned end had passed, after an instance that had not been cut short.
+
+    In a series that is the same session gone on; under a personal meeting id it is the next call of its host.
+    """
+    before = _instance_before(instance, beside)
+    was_cut_short = before is not None and before.ended_at is not None and before.ended_at < window.end - DROPPED_MIN
+    return instance.started_at >= window.end and not was_cut_short
+
+
+def _own_name(window: _Window) -> str:
+    return window.occurrence_id.partition("/")[2]
+
+
+def _with_meeting(candidate: dict[str, Any], dates: Mapping[str, tuple[int, _Window]]) -> dict[str, Any]:
+    meeting_id, window = dates[candidate["occurrence_id"]]
+    return candidate | {"meeting_id": meeting_id, "occurrence_id": _own_name(window)}
+
+
 # --- meetings with one session ----------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -19,22 +19,23 @@ from schema.known import (
     BY_MEETING,
     BY_REGISTRANT,
     BY_REGISTRANT_SEEN,
+    BY_ROOM,
     Lookup,
     Which,
 )
 from schema.log_kinds import LogKind
 from schema.reserved import EVERY_OCCURRENCE
-from schema.rows import Instance, Key, LinkHistory, LinkStatement, LogLine, Meeting, Occurrence, Registration
-from workers.core import registered
+from schema.rows import Instance, Key, LinkHistory, LogLine, Meeting, Occurrence, Registration
+from schema.states import LinkState
+from workers.core import placing, registered
 from workers.core.batch import Batch
-from workers.core.linking import Decision, MeetingFacts, ObservedInstance, Seen, Voter, link_instances
+from workers.core.linking import Decision, MeetingFacts, Seen, Voter, link_instances
+from workers.core.placing import NEIGHBOUR_MAX, OPERATOR, ZOOM, Rooms, observed_instance, statements_of
+from workers.core.rooms import ROOM_TYPE, named_by_events
 from workers.core.schedule import in_order, occurrences_of
 
-NEIGHBOUR_MAX = timedelta(days=4)  # instances further apart than this do not bear on each other's links
 VOTERS_MAX = 400
 """Registrants of one instance that are asked at most, by registrant_id, so that linking costs the same with 100,000."""
-
-OPERATOR, ZOOM = "operator", "zoom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ def gather(batch: Batch) -> bool:
         Lookup("instance", BY_MEETING, frozenset(meetings)),
         Lookup("occurrence_history", BY_MEETING, frozenset(meetings)),
         Lookup("occurrence", BY_MEETING, frozenset(meetings)),
+        Lookup("meeting", BY_ROOM, frozenset(meetings | _rooms(batch, wanted))),
     )
     concerned = frozenset(_concerned(batch, touched, _instances(batch, touched, meetings)) if is_known else wanted)
     return _gather_evidence(batch, concerned) and is_known
@@ -125,7 +127,8 @@ def _find_touched(batch: Batch) -> _Touched:
             meetings.add(key)
     newly_seen = {(row.account_id, row.uuid) for row in batch.newly_seen}
     stated = {key[:2] for key in batch.changed("link_statement")}
-    return _Touched(observed, stated | newly_seen | seen_again, meetings)
+    rooms: Rooms = batch.rooms
+    return _Touched(observed, stated | newly_seen | seen_again | rooms.decisions.keys(), meetings | rooms.rescheduled)
 
 
 def _bears_on_link(row: Instance, known: Instance | None) -> bool:
@@ -149,6 +152,12 @@ def _meetings(batch: Batch, touched: _Touched) -> set[Key]:
     rows = (batch.row("instance", key) for key in touched.observed | touched.instances)
     named = {(row.account_id, row.meeting_id) for row in rows if row is not None and row.meeting_id is not None}
     return named | touched.meetings
+
+
+def _rooms(batch: Batch, instances: Iterable[Key]) -> set[Key]:
+    """The numbers under which events name these instances."""
+    rows = (batch.row("instance", key) for key in instances)
+    return {named_by_events(row) for row in rows if row is not None and row.meeting_id is not None}
 
 
 def _instances(batch: Batch, touched: _Touched, meetings: set[Key]) -> dict[Key, Instance]:
@@ -214,13 +223,6 @@ def _gather_evidence(batch: Batch, concerned: frozenset[Key]) -> bool:
         Lookup("registration", BY_REGISTRANT, voters),
         Lookup("connection", BY_REGISTRANT_SEEN, frozenset(gone)),
     )
-
-
-def _statements(batch: Batch, instance: Key) -> dict[str, LinkStatement]:
-    """What an operator and Zoom state of an instance, by source; a statement taken back is none."""
-    rows = {(*instance, row.source): row for row in batch.known.find("link_statement", BY_INSTANCE, instance)}
-    rows |= {key: row for key, row in batch.rows("link_statement").items() if key[:2] == instance}
-    return {row.source: row for row in rows.values() if row.occurrence_id is not None}
 
 
 def _seen(batch: Batch, key: Key, instance: Instance, arrived: Mapping[Key, set[str]]) -> Seen:
@@ -312,12 +314,12 @@ def _decisions(
         here = [key for key in keys if key in concerned]
         if not here:
             continue
-        observed = {key: _observed(instances[key]) for key in keys}
+        observed = {key: observed_instance(instances[key]) for key in keys}
         known = facts.get(meeting, MeetingFacts())
         of_meeting = MeetingFacts(
             known.type, known.duration_minutes, known.registration_type, known.statements, tuple(observed.values())
         )
-        stated = {key: _statements(batch, key) for key in here}
+        stated = {key: statements_of(batch, key) for key in here}
         decided = link_instances(
             [observed[key] for key in here],
             of_meeting if meeting in facts else MeetingFacts(),
@@ -325,19 +327,26 @@ def _decisions(
             {key[1]: stated[key][OPERATOR] for key in here if OPERATOR in stated[key]},
             {key[1]: stated[key][ZOOM] for key in here if ZOOM in stated[key]},
         )
-        decisions |= {key: decided[key[1]] for key in here}
+        decisions |= {key: _in_room(batch, key, instances[key]) or decided[key[1]] for key in here}
     return decisions
 
 
-def _observed(row: Instance) -> ObservedInstance:
-    return ObservedInstance(
-        uuid=row.uuid,
-        started_at=_started(row),
-        ended_at=row.ended_at,
-        is_practice=bool(row.is_practice),
-        type=row.type,
-        duration_minutes=row.duration_minutes,
-    )
+def _in_room(batch: Batch, key: Key, row: Instance) -> Decision | None:
+    """What was decided of an instance that ran under a personal meeting id, now or before; None for any other.
+
+    That rests on nothing a batch can change without its being decided again, so what stands is right.
+    """
+    rooms: Rooms = batch.rooms
+    if key in rooms.decisions:
+        return rooms.decisions[key]
+    if row.link_state is None or not (row.ran_under is not None or _is_room(batch, (row.account_id, row.meeting_id))):
+        return None
+    evidence = msgspec.json.decode(row.link_evidence or "{}")
+    return Decision(row.occurrence_id, LinkState(row.link_state), evidence)
+
+
+def _is_room(batch: Batch, number: Key) -> bool:
+    return number[1] is not None and bool(placing.meetings_of(batch, number))
 
 
 def _changes(
@@ -426,6 +435,8 @@ def _occurrences(
     for key in meetings:
         ran = [instances[instance] for instance in by_meeting.get(key, ())]
         meeting: Any = batch.row("meeting", key) or Meeting(*key)
+        if _is_room(batch, key):
+            meeting = replace(meeting, type=ROOM_TYPE)  # whatever type its instances say that they are of
         after = {(*key, o.occurrence_id): o for o in occurrences_of(meeting, facts[key].statements, ran)}
         before = {(*key, o.occurrence_id): o for o in batch.known.find("occurrence", BY_MEETING, key)}
         written |= {name: row for name, row in after.items() if row != before.get(name)}

@@ -70,6 +70,7 @@ RULES: Mapping[str, Mapping[str, Combine | None]] = {
         "kind": NEWEST, "type": NEWEST, "topic": NEWEST, "host_id": NEWEST, "timezone": NEWEST,
         "scheduled_start": NEWEST, "duration_minutes": NEWEST, "recurrence": NEWEST, "registration_type": NEWEST,
         "deleted_at": NEWEST, "alternative_hosts": NEWEST, "pmi": NEWEST, "uses_pmi": NEWEST,
+        "pmi_uses": union,
     },
     "occurrence_history": {
         "source": latest, "stated_at": earliest, "scheduled_start": latest, "duration_minutes": latest,
@@ -96,7 +97,7 @@ RULES: Mapping[str, Mapping[str, Combine | None]] = {
     },
     "staff": {"role": NEWEST},
     "link_statement": {
-        "meeting_id": latest, "occurrence_id": NEWEST, "stated_by": NEWEST, "because": NEWEST, "stated_at": latest,
+        "meeting_id": NEWEST, "occurrence_id": NEWEST, "stated_by": NEWEST, "because": NEWEST, "stated_at": latest,
     },
     "join_log": {
         "seq": earliest, "event_ts": earliest, "kind": latest, "meeting_id": latest, "uuid": latest,
@@ -146,6 +147,8 @@ def merge_facts(facts: Sequence[Fact], known: Mapping[str, Mapping[Key, Row]]) -
             merge_fact(fact.table, draft, fact.values, fact.stated_ms)
         elif (existing := known.get(fact.table, {}).get(fact.key)) is not None:
             draft = rows[fact.key] = msgspec.structs.asdict(existing)
+            if draft.get("ran_under") is not None:  # what its events named; workers.core.rooms says whose it was
+                draft["meeting_id"], draft["ran_under"] = draft["ran_under"], None
             if fact.table in STAMPED_TABLES:
                 draft["stamps"] = dict(draft["stamps"])
             merge_fact(fact.table, draft, fact.values, fact.stated_ms)

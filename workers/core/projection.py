@@ -14,7 +14,7 @@ from typing import Any
 
 from schema.log_kinds import LogKind
 from schema.reserved import EVERY_OCCURRENCE, SINGLE_OCCURRENCE
-from schema.rows import Leave, StatusEntry
+from schema.rows import Leave, PmiUse, StatusEntry
 from schema.zoom.payloads import (
     MeetingSettings,
     Number,
@@ -311,6 +311,7 @@ PROJECTIONS: Mapping[str, Projection] = {
 def _meeting(event: Event, stated_ms: int, *, kind: str, of_one_date: bool = False, **values: Any) -> Fact:
     """What an event says about the series; its start and length only where it speaks of the series itself."""
     told, settings = event.zoom_object, event.zoom_object.settings or NO_SETTINGS
+    uses_pmi = settings.use_pmi if isinstance(settings.use_pmi, bool) else None
     values |= {
         "kind": kind,
         "type": read_small_number(told.type),
@@ -320,7 +321,8 @@ def _meeting(event: Event, stated_ms: int, *, kind: str, of_one_date: bool = Fal
         "registration_type": read_small_number(settings.registration_type),
         "alternative_hosts": read_hosts(settings.alternative_hosts),
         "pmi": read_whole_number(told.pmi),
-        "uses_pmi": settings.use_pmi if isinstance(settings.use_pmi, bool) else None,
+        "uses_pmi": uses_pmi,
+        "pmi_uses": None if uses_pmi is None else (PmiUse(stated_ms, uses_pmi),),
         "recurrence": json.dumps(told.recurrence, sort_keys=True) if told.recurrence else None,
     }
     if not of_one_date:

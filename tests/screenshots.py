@@ -75,10 +75,12 @@ def shoot(stage: Stage, browser: Browser, size: str, target: Path) -> None:
     page = context.new_page()
     page.goto(stage.link(stage.grant()))
     page.wait_for_url(f"{stage.url}/")
-    for name, path in page_paths(stage):
+    paths = dict(page_paths(stage))
+    paths["no-shows"] = paths["occurrence"].partition("?")[0] + "?who=no-shows"
+    for name, path in paths.items():
         page.goto(f"{stage.url}{path}")
         page.wait_for_load_state("load")
-        if name == "instance":
+        if name in ("instance", "occurrence", "no-shows"):
             page.wait_for_selector("#curve canvas")
         if name == "live":
             page.wait_for_selector("#panel time[data-local]")

@@ -89,7 +89,7 @@ def test_the_image_holds_every_package_and_no_other_tool_of_development() -> Non
     assert copied == {"joinlog", "schema", "webhook", "workers"}
     assert "--require-hashes" in text
     assert "--no-dev" in text
-    assert "\nUSER joinlog\n" in text
+    assert "\nUSER 10001\n" in text
 
 
 def test_haproxy_takes_its_file(tmp_path: Path) -> None:

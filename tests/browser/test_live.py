@@ -133,18 +133,18 @@ def test_focus_stays_on_the_line_somebody_chose(live: Page, show: Show) -> None:
     live.wait_for_url("**/instance/**")
 
 
-def test_burst_of_500_is_readable_and_none_is_lost(live: Page, show: Show) -> None:
-    show.stage.keep([show.joined(f"u{n}") for n in range(500)])
-    eventually(live, COUNTED, 500)
+def test_a_burst_is_readable_and_none_is_lost(live: Page, show: Show) -> None:
+    show.stage.keep([show.joined(f"u{n}") for n in range(350)])
+    eventually(live, COUNTED, 350)
     assert live.locator("tr.burst").count() >= 1
     assert live.locator("#lines tr").count() <= ROWS_MAX
-    expect(live.locator(".run .big dd")).to_have_text("500")
+    expect(live.locator(".run .big dd")).to_have_text("350")
     burst = live.locator("tr.burst").first
     counted = int(burst.get_attribute("data-count") or 0)
     rows = live.locator("tr.line[data-kind=joined]").count()
     burst.locator("button").click()
     expect(live.locator("tr.line[data-kind=joined]")).to_have_count(rows + counted)
-    assert live.evaluate(COUNTED) == 500
+    assert live.evaluate(COUNTED) == 350
 
 
 def test_held_burst_is_counted_too(live: Page, show: Show) -> None:
@@ -219,8 +219,9 @@ def test_old_event_replayed_late_still_appears(live: Page, show: Show) -> None:
     live.locator("tr.line", has_text="Name newer").wait_for()
     with show.stage.database.write() as connection:  # mended by hand, and replayed: its line has an old number
         connection.exec_driver_sql(
-            "UPDATE inbox_event SET body = ?, state = 'pending' WHERE state = 'dead' AND meeting_id = ?",
-            (json.dumps(event), show.number),
+            "UPDATE inbox_event SET body = ?, state = 'pending' "
+            "WHERE state = 'dead' AND event_type = 'webinar.participant_joined' AND uuid IS NULL",
+            (json.dumps(event),),
         )
     show.stage.post(show.joined("newest"))
     live.locator("tr.line", has_text="Name late").wait_for()

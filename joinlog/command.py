@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {  # name -> module and attribute; only the one th
     "sync": "joinlog.sync:sync",
     "audit": "joinlog.audit:audit",
     "tail": "joinlog.tail:tail",
+    "push": "joinlog.push:push",
     "inbox": "joinlog.inbox:inbox",
     "replay": "joinlog.inbox:replay",
     "rebuild": "joinlog.rebuild:rebuild",

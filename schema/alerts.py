@@ -70,6 +70,8 @@ class Observed:
     disk: Disk | None = None
     database_fault: str | None = None
     redis_fault: str | None = None
+    pushes_off: int = 0  # endpoints of PUSH_URLS that took nothing for so long that they were switched off
+    pushes_off_since: datetime | None = None
     lossy: int = 0  # instances found final lately of which more than LOST_SHARE_MAX of the webhooks never came
 
 

@@ -5,6 +5,7 @@ The names are the environment's; docs/reference/settings.md lists them and a tes
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import os
@@ -25,6 +26,11 @@ KEY_FILE = Path(".joinlog-key")
 KEY_BYTES_MIN = 16
 KEY_COMMAND = "export SECRET_KEY=\"$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')\""
 FINGERPRINT_DIGITS = 12
+PUSH_SECRET_BYTES_MIN = 24  # Standard Webhooks, "Signature scheme"
+PUSH_COMMAND = (
+    "export PUSH_SECRET=\"whsec_$(python3 -c 'import base64, secrets; "
+    "print(base64.b64encode(secrets.token_bytes(32)).decode())')\""
+)
 
 
 class ConfigurationError(Exception):
@@ -136,6 +142,16 @@ class Settings(BaseSettings):
     alert_urls: OptionalSecret = Field(
         None, description="who is told when something is wrong: apprise URLs, comma-separated (mail, Slack, a webhook)"
     )
+    push_urls: OptionalSecret = Field(
+        None, description="who is told what happens, as Standard Webhooks: http(s) addresses, comma-separated"
+    )
+    push_secret: OptionalSecret = Field(
+        None, description="signs what is pushed: whsec_ and base64 of 24 bytes or more; several while one is rotated"
+    )
+    push_events: OptionalText = Field(
+        None, description="only these notices, comma-separated: instance.linked,occurrence.report; unset: all"
+    )
+    push_personal_data: bool = Field(False, description="names, addresses and operators stand in what is pushed")
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="text on a terminal, else json")
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="least severe level that is logged"
@@ -161,6 +177,37 @@ class Settings(BaseSettings):
         """The apprise URLs, which hold passwords; a comma inside of one is no border."""
         text = self.alert_urls.get_secret_value() if self.alert_urls else ""
         return tuple(part for part in re.split(r"[\s,]+(?=[a-z0-9]+://)", text.strip().rstrip(",")) if part)
+
+    @cached_property
+    def push_targets(self) -> tuple[str, ...]:
+        """The addresses that are pushed to. Raises ConfigurationError for one that is not http(s)."""
+        targets = tuple(part.decode() for part in _split(self.push_urls))
+        for target in targets:
+            if not target.startswith(("https://", "http://")) or not urlsplit(target).hostname:
+                raise ConfigurationError("PUSH_URLS holds an address that is not http(s)://host/...")
+        return targets
+
+    @cached_property
+    def push_secrets(self) -> tuple[str, ...]:
+        """The secrets that sign what is pushed, the first one first. Raises ConfigurationError without a good one."""
+        secrets_ = tuple(part.decode() for part in _split(self.push_secret))
+        for secret in secrets_:
+            try:
+                length = len(base64.b64decode(secret.removeprefix("whsec_") + "==", validate=False))
+            except ValueError:
+                length = 0
+            if length < PUSH_SECRET_BYTES_MIN:
+                raise ConfigurationError(
+                    f"PUSH_SECRET is not whsec_ and the base64 of {PUSH_SECRET_BYTES_MIN} bytes or more.", PUSH_COMMAND
+                )
+        if self.push_targets and not secrets_:
+            raise ConfigurationError("PUSH_URLS is set and PUSH_SECRET is not: nobody could trust it.", PUSH_COMMAND)
+        return secrets_
+
+    @cached_property
+    def push_event_names(self) -> frozenset[str]:
+        """The notices that are chosen; none when all are."""
+        return frozenset(name for part in (self.push_events or "").split(",") if (name := part.strip()))
 
     @cached_property
     def staff_domain_names(self) -> frozenset[str]:

@@ -638,6 +638,30 @@ class ChangeHead(SQLModel, table=True):
     notifies: bool | None = _column("true when each batch is told by NOTIFY, on Postgres", Boolean)
 
 
+class PushEndpointRow(SQLModel, table=True):
+    """How far each address of PUSH_URLS has been told, and how it answers."""
+
+    __tablename__ = "push_endpoint"
+    account_id: str = _key("always empty: an endpoint is told of the whole installation")
+    endpoint: str = _key("first 12 hex digits of the SHA-256 of its address")
+    address: str | None = _column("scheme and host of its address; the rest may carry a token")
+    after: int | None = _column("number of the change up to which it has been told", BigInteger)
+    until: int | None = _column(
+        "number up to which what it is told next reaches; null when that is not fixed", BigInteger
+    )
+    tries: int | None = _column("how often in a row it did not take the notice that is next", Integer)
+    retry_at: datetime | None = _column("when that is tried again, UTC", UtcDateTime)
+    off_at: datetime | None = _column("since when nothing is sent any more, UTC; null while it is on", UtcDateTime)
+    error: str | None = _column("what went wrong the last time; null when nothing did")
+    delivered: int | None = _column("notices it took", Integer)
+    failed: int | None = _column("attempts that failed", Integer)
+    delivered_at: datetime | None = _column("when it last took one, UTC", UtcDateTime)
+    held_by: str | None = _column("the worker that tells it")
+    held_until: datetime | None = _column("until when that worker has it to itself, UTC", UtcDateTime)
+    updated_at: datetime | None = _column(UPDATED, UtcDateTime)
+    __table_args__ = (Index("push_endpoint_updated", "updated_at"),)
+
+
 METADATA: MetaData = SQLModel.metadata
 TABLES: dict[str, Table] = dict(METADATA.tables)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Metric, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from schema.accuracy import Accuracy
@@ -16,6 +16,7 @@ from schema.store.audit import read_accuracy
 from schema.store.database import Database
 from schema.store.health import InboxHealth, read_inbox_health, read_validations
 from schema.store.process_metrics import ProcessMetric, read_process_metrics
+from schema.store.push import PushHealth, read_push_health
 from workers.notify.conditions import CONDITIONS, judge
 
 
@@ -26,12 +27,14 @@ def scrape(database: Database, observe: Callable[[], Observed], now: datetime) -
         validations = read_validations(connection)
         others = read_process_metrics(connection)
         accuracy = read_accuracy(connection)
+        pushes = read_push_health(connection)
     families = merge_families(REGISTRY.collect(), others)
     validated_at = validations[0][1] if validations else None
     families += [
         *inbox_families(inbox, validated_at, now),
         condition_family(observe(), now),
         *accuracy_families(accuracy),
+        *push_families(pushes, now),
     ]
     return generate_latest(_Collected(families)), CONTENT_TYPE_LATEST
 
@@ -78,6 +81,22 @@ def accuracy_families(found: Iterable[Accuracy]) -> list[Metric]:
         stated.add_metric([one.state], one.links)
         wrong.add_metric([one.state], one.wrong)
     return [stated, wrong]
+
+
+def push_families(pushes: Iterable[PushHealth], now: datetime) -> list[Metric]:
+    """How each endpoint of PUSH_URLS stands."""
+    labels = ["endpoint"]
+    lag = GaugeMetricFamily("joinlog_push_lag_seconds", "Since the first change it was not told", labels=labels)
+    taken = CounterMetricFamily("joinlog_push_delivered", "Notices it took", labels=labels)
+    failed = CounterMetricFamily("joinlog_push_failed", "Attempts that failed", labels=labels)
+    off = GaugeMetricFamily("joinlog_push_off", "1 while it is switched off", labels=labels)
+    for one in pushes:
+        name = [one.endpoint.endpoint]
+        lag.add_metric(name, one.lag_seconds(now))
+        taken.add_metric(name, one.endpoint.delivered)
+        failed.add_metric(name, one.endpoint.failed)
+        off.add_metric(name, float(one.endpoint.off_at is not None))
+    return [lag, taken, failed, off]
 
 
 def _gauge(name: str, says: str, value: float) -> Metric:

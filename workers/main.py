@@ -28,6 +28,7 @@ from workers.drain_loop import DrainLoop
 from workers.metrics import Publisher
 from workers.notify.sending import send
 from workers.notify.teller import Teller
+from workers.push.assembly import make_pushers, start_pushers
 from workers.queue import require_redis
 from workers.zoom.access import AccessLook
 from workers.zoom.errands import Errands, open_clients
@@ -56,6 +57,7 @@ def run_worker(settings: Settings) -> None:
     answers = Drain(database, which=Which.ANSWERS, stopping=stopping, staff_domains=settings.staff_domain_names)
     loop, answers_loop = DrainLoop(drain, stopping), DrainLoop(answers, stopping, name="answers")
     teller = Teller(database, partial(send, settings.alert_targets), settings.health_url)
+    pushers = make_pushers(settings, database)
     errands = Errands(database, open_clients(settings, database), answers.settle_answers)
     access = AccessLook(database, open_clients(settings, database))  # a client is of one thread
     jobs.prepare(loop.ring, teller.ring, errands.ring)
@@ -69,6 +71,8 @@ def run_worker(settings: Settings) -> None:
     answers_loop.start()
     errands.start()
     access.start()
+    if not stopping.is_set():
+        start_pushers(settings, database, pushers)
     if settings.alert_targets:
         teller.start()
     while not stopping.is_set():
@@ -80,6 +84,8 @@ def run_worker(settings: Settings) -> None:
     loop.stop()
     answers_loop.stop()
     teller.stop()
+    for pusher in pushers:
+        pusher.stop()
     metrics.stop()
     database.close()
     log.info("worker_stopped")

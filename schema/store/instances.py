@@ -46,6 +46,17 @@ ORDER BY first_seen_at, connection_id"
     return [_stay(StayRow(*row)) for row in run(connection, query, (account_id, uuid))]
 
 
+def read_occurrence_of(connection: Connection, account_id: str, uuid: str) -> list[tuple[int, str]]:
+    """The meeting and the occurrence an instance was; nothing while that cannot be said."""
+    query = (
+        "SELECT meeting_id, occurrence_id FROM instance WHERE account_id = ? AND uuid = ? "
+        "AND meeting_id IS NOT NULL AND occurrence_id IS NOT NULL"
+    )
+    return [
+        (int(meeting_id), occurrence_id) for meeting_id, occurrence_id in run(connection, query, (account_id, uuid))
+    ]
+
+
 def read_link_history(connection: Connection, account_id: str, uuid: str, limit: int) -> list[LinkDecision]:
     """What was decided about an instance's link, newest first."""
     query = f"SELECT {', '.join(LinkDecision._fields)} FROM link_history WHERE account_id = ? AND uuid = ? \

@@ -13,6 +13,7 @@ from schema.store.audit import count_lossy
 from schema.store.database import Database
 from schema.store.dialect import as_moment, dialect_of, run
 from schema.store.health import read_inbox_health, read_validations
+from schema.store.push import count_off
 
 UNKNOWN_SECRET, CLOCK_SKEW, JUDGED = "unknown_secret", "clock_skew", "judged"
 
@@ -89,6 +90,7 @@ def observe_database(database: Database, secrets: frozenset[str]) -> Observed:
         )
         fault = dialect_of(connection).refuses_writes(connection)
         lossy = count_lossy(connection, LOST_SHARE_MAX, datetime.now(UTC) - LOSSY_KNOWN_FOR)
+        pushes_off, pushes_off_since = count_off(connection)
     _, skew_at, _, skew_seconds, _ = noticed.get(CLOCK_SKEW, (None,) * 5)
     return Observed(
         secrets=secrets,
@@ -105,6 +107,8 @@ def observe_database(database: Database, secrets: frozenset[str]) -> Observed:
         disk=database.disk(),
         database_fault=fault,
         lossy=lossy,
+        pushes_off=pushes_off,
+        pushes_off_since=pushes_off_since,
     )
 
 

@@ -15,6 +15,7 @@ from schema.store.alerts import read_alerts
 from schema.store.audit import read_accuracy
 from schema.store.health import InboxHealth, count_only_before_host, read_inbox_health, read_validations, server_version
 from schema.store.observations import read_places
+from schema.store.push import PushHealth, read_push_health
 from webhook.access import all_meetings_only
 from webhook.health import what_is_missing
 from webhook.intake import ACCEPTED, NOT_KEPT, REFUSED
@@ -65,6 +66,7 @@ def _render() -> str:
     database, settings = parts().database, parts().settings
     inbox: InboxHealth | None = None
     before_host, accuracy = 0, list[Accuracy]()
+    pushes = list[PushHealth]()
     version, validations, missing = "", list[Validation](), what_is_missing(database)
     alerts: dict[str, Alert] = {}
     try:
@@ -75,6 +77,7 @@ def _render() -> str:
             version = server_version(connection)
             before_host = count_only_before_host(connection)
             accuracy = read_accuracy(connection)
+            pushes = read_push_health(connection)
     except (SQLAlchemyError, OSError) as error:
         missing = missing or f"database: {type(error).__name__}"
     observed = Observed(database_fault=missing) if missing else observe_here()
@@ -94,6 +97,8 @@ def _render() -> str:
         validations=validations,
         before_host=before_host,
         accuracy=accuracy,
+        pushes=pushes,
+        now=now,
         queue=read_queue_health(settings.redis_url or "", settings.signing_keys),
         refused=refused_by_reason(),
         accepted=_total(ACCEPTED),

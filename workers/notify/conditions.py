@@ -145,6 +145,14 @@ def _webhooks_lost(observed: Observed, now: datetime) -> str | None:
     )
 
 
+def _push_off(observed: Observed, now: datetime) -> str | None:
+    if not observed.pushes_off:
+        return None
+    since = f" since {moment(observed.pushes_off_since)}" if observed.pushes_off_since else ""
+    endpoints = counted(observed.pushes_off, "endpoint of PUSH_URLS is", "endpoints of PUSH_URLS are")
+    return f"{endpoints} switched off{since}: nothing sent there was taken for two days."
+
+
 CONDITIONS: Sequence[Condition] = (
     Condition(
         "unknown_secret",
@@ -192,6 +200,13 @@ CONDITIONS: Sequence[Condition] = (
         "`joinlog audit` lists the instances and the events. See in Zoom's delivery log what was answered to them, and "
         "whether the app is subscribed to them: `joinlog doctor` compares.",
         _webhooks_lost,
+    ),
+    Condition(
+        "push_off",
+        "An endpoint is not pushed to any more",
+        "`joinlog push list` says what it answered; `joinlog push test` tries it, and `joinlog push resume` goes on "
+        "from where it stood.",
+        _push_off,
     ),
     Condition(
         "database",

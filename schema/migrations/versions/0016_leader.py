@@ -8,7 +8,7 @@ from alembic import op
 from schema.store.dialect import UtcDateTime
 
 revision = "0016"
-down_revision = "0014"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 

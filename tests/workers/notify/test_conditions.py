@@ -43,6 +43,11 @@ WRONG = {
     "link_undecided": (replace(WELL, reviews=2), "2 instances wait", ""),
     "no_delivery": (replace(WELL, last_received_at=minutes_ago(91)), "runs since 2026-11-22 10:00", "10:29 UTC"),
     "webhooks_lost": (replace(WELL, lossy=2), "2 instances", "1%"),
+    "push_off": (
+        replace(WELL, pushes_off=2, pushes_off_since=NOW),
+        "2 endpoints of PUSH_URLS are switched off",
+        "11-22 12:00 UTC",
+    ),
     "database": (replace(WELL, disk=Disk(2 * GIB, 100 * GIB)), "2,147 MB left", ""),
     "redis_silent": (replace(WELL, redis_fault="TimeoutError"), "TimeoutError", "up to 5 s later"),
     "clock_skew": (replace(WELL, skew_seconds=-31.0), "31 s behind Zoom's", ""),

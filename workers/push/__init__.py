@@ -1,0 +1,1 @@
+"""Who is told what happened: notices derived from the change feed, signed, posted in order, and tried again."""

@@ -16,6 +16,7 @@ from prometheus_client import REGISTRY
 
 from schema.store.database import Database
 from tests.page_client import TOKENS
+from tests.processes import NO_TLS
 from tests.signed_requests import SECRET, WEBHOOK, Event, Reply, encode, signed_headers
 from tests.signed_requests import Door as WsgiDoor
 from webhook.parts import parts_of
@@ -156,7 +157,9 @@ class ServedDoor:
         """What the process tells Prometheus."""
         token = TOKENS.sign_link(new_pass(Role.OPERATOR, timedelta(hours=1), datetime.now(UTC)))
         headers = {"Authorization": f"Bearer {token}"}
-        answer = httpx2.get(f"http://127.0.0.1:{self.port}/metrics", headers=headers, timeout=5, trust_env=False)
+        answer = httpx2.get(
+            f"http://127.0.0.1:{self.port}/metrics", headers=headers, timeout=5, trust_env=False, verify=NO_TLS
+        )
         assert answer.status_code == 200
         return answer.text
 

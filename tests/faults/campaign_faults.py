@@ -22,7 +22,7 @@ from schema.signals import dies_with
 from schema.store.database import Database
 from tests.conftest import SIGNING_KEY, PostgresServer, RedisServer, free_port
 from tests.faults.campaign_load import Load
-from tests.processes import descendants, environment, is_alive
+from tests.processes import NO_TLS, descendants, environment, is_alive
 from tests.signed_requests import SECRET
 from tests.waiting import wait_until
 
@@ -57,13 +57,13 @@ class Kept:
     def is_ready(self) -> bool:
         """Whether the web process says so."""
         with contextlib.suppress(httpx2.HTTPError):
-            return httpx2.get(f"{self.url}/readyz", trust_env=False, timeout=5).status_code == 200
+            return httpx2.get(f"{self.url}/readyz", trust_env=False, verify=NO_TLS, timeout=5).status_code == 200
         return False
 
     def is_listening(self) -> bool:
         """Whether the web process answers at all."""
         with contextlib.suppress(httpx2.HTTPError):
-            return httpx2.get(f"{self.url}/healthz", trust_env=False, timeout=1).status_code == 200
+            return httpx2.get(f"{self.url}/healthz", trust_env=False, verify=NO_TLS, timeout=1).status_code == 200
         return False
 
     def pids(self) -> dict[int, str]:

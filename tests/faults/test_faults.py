@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,13 +16,14 @@ from schema.settings import Settings
 from schema.store.database import Database
 from tests.conftest import SIGNING_KEY, PostgresServer, RedisServer, free_port
 from tests.inbox_to_tables import one, select
+from tests.prepared import Prepared, start_command
+from tests.processes import NO_TLS
 from tests.signed_requests import SECRET, encode, signed_headers
 from tests.stories import Json, Story
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.faults
 
-ROOT = Path(__file__).parents[2]
 START_SECONDS_MAX = 60.0
 SENDERS = 4
 ANSWER_SECONDS_MAX = 3.0
@@ -46,24 +46,19 @@ class Installation:
             "PORT": str(self.port),
             "DRAIN_BATCH_EVENTS": "7",  # many small transactions: more moments to die in
             "LOG_FORMAT": "json",
-            "PYTHONPATH": str(ROOT),
         }
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._running: dict[str, Prepared] = {}
 
     def start(self, *names: str) -> None:
         """Start `joinlog web` and `joinlog worker`; returns when the web process would take an event."""
         for name in names:
-            with (self._folder / f"{name}.log").open("ab") as log:
-                self._running[name] = subprocess.Popen(
-                    [sys.executable, "-m", "joinlog", name], cwd=self._folder, env=self._environment,
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                )  # fmt: skip
+            self._running[name] = start_command(self._folder, self._folder / f"{name}.log", self._environment, name)
         if "web" in names:
             wait_until(self._is_ready, f"{self.url}/readyz; {self.said('web')}", timeout_seconds=START_SECONDS_MAX)
 
     def _is_ready(self) -> bool:
         try:
-            return httpx2.get(f"{self.url}/readyz", trust_env=False).status_code == 200
+            return httpx2.get(f"{self.url}/readyz", trust_env=False, verify=NO_TLS).status_code == 200
         except httpx2.HTTPError:
             return False
 
@@ -113,7 +108,7 @@ class Stream:
             thread.start()
 
     def _send(self) -> None:
-        with httpx2.Client(trust_env=False, timeout=ANSWER_SECONDS_MAX) as client:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=ANSWER_SECONDS_MAX) as client:
             while not self._halted.is_set() and self.acknowledged < self._size:
                 try:
                     event = self._left.get(timeout=PAUSE_SECONDS)
@@ -265,7 +260,7 @@ def test_the_real_server_answers_chunked_oversized_and_broken_bodies(folder: Pat
     url = f"{installation.url}/webhook"
     try:
         installation.start("web")
-        with httpx2.Client(trust_env=False, timeout=10) as client:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=10) as client:
             pieces = (body[place : place + 100] for place in range(0, len(body), 100))
             assert client.post(url, content=pieces, headers=signed_headers(body)).status_code == 204
             assert client.post(url, content=body, headers=signed_headers(body, secret="wrong")).status_code == 503

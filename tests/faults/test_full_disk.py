@@ -21,7 +21,7 @@ from schema.store.database import Database
 from tests.conftest import RedisServer
 from tests.faults.test_faults import ANSWER_SECONDS_MAX, Installation, assert_exactly_once, crowd
 from tests.page_client import TOKENS
-from tests.processes import descendants
+from tests.processes import NO_TLS, descendants
 from tests.signed_requests import encode, signed_headers
 from tests.stories import Json
 from tests.waiting import wait_until
@@ -113,7 +113,7 @@ def test_a_disk_full_of_database_and_logs_is_503_and_recovers_by_itself(
 
     try:
         installation.start("web", "worker")
-        with httpx2.Client(trust_env=False, timeout=2 * ANSWER_SECONDS_MAX) as client:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=2 * ANSWER_SECONDS_MAX) as client:
             assert deliver(client, 50) == {204}
             disk.fill()
             wait_until(lambda: 503 in deliver(client, 1), "the disk to be full")

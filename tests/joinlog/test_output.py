@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from tests.conftest import SIGNING_KEY, free_port
-from tests.processes import START_SECONDS_MAX, descendants, environment, is_alive
+from tests.processes import NO_TLS, START_SECONDS_MAX, descendants, environment, is_alive
 from tests.signed_requests import SECRET, encode, read_payload_file, signed_headers
 from tests.waiting import wait_until
 
@@ -64,7 +64,9 @@ def _close_readers() -> Iterator[None]:
 
 def is_ready(port: int) -> bool:
     try:
-        return httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=3, trust_env=False).status_code == 200
+        return (
+            httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=3, trust_env=False, verify=NO_TLS).status_code == 200
+        )
     except httpx2.HTTPError:
         return False
 
@@ -110,7 +112,7 @@ def deliver(port: int) -> int:
     """Post an event; returns the status."""
     body = encode(read_payload_file("webinar.started"))
     url = f"http://127.0.0.1:{port}/webhook"
-    return httpx2.post(url, content=body, headers=signed_headers(body), trust_env=False).status_code
+    return httpx2.post(url, content=body, headers=signed_headers(body), trust_env=False, verify=NO_TLS).status_code
 
 
 @pytest.mark.parametrize("output", [full_disk, reader_gone, closed])

@@ -23,7 +23,7 @@ from schema.store.database import Database
 from tests.conftest import SIGNING_KEY
 from tests.inbox_to_tables import select, take
 from tests.page_client import TOKENS
-from tests.processes import Running, running
+from tests.processes import NO_TLS, Running, running
 from tests.signed_requests import SECRET, Event
 from tests.stories import ACCOUNT, Story
 from tests.waiting import wait_until
@@ -75,7 +75,7 @@ def link(role: Role) -> str:
 
 def get(web: Running, role: Role, path: str) -> httpx2.Response:
     """Download a file. Raises httpx2.RemoteProtocolError when it breaks off."""
-    return httpx2.get(web.url + path, headers={"Authorization": link(role)}, timeout=30, trust_env=False)
+    return httpx2.get(web.url + path, headers={"Authorization": link(role)}, timeout=30, trust_env=False, verify=NO_TLS)
 
 
 def rows_of(path: str, answer: httpx2.Response) -> list[dict[str, Any]]:
@@ -122,7 +122,11 @@ def test_an_export_that_fails_half_way_breaks_the_connection(
             connection.exec_driver_sql(f"UPDATE join_log SET event_ts = 'no moment' WHERE seq = {oldest}")
         for _ in range(2 * EXPORTS_MAX):  # and each frees its place
             with httpx2.stream(
-                "GET", f"{web.url}/lines.{form}", headers={"Authorization": link(Role.VIEWER)}, trust_env=False
+                "GET",
+                f"{web.url}/lines.{form}",
+                headers={"Authorization": link(Role.VIEWER)},
+                trust_env=False,
+                verify=NO_TLS,
             ) as answer:
                 assert answer.status_code == 200
                 with pytest.raises(httpx2.RemoteProtocolError, match="incomplete"):

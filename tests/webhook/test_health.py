@@ -15,7 +15,7 @@ from joinlog.doctor import examine
 from schema.settings import Settings
 from tests.conftest import PostgresServer, settings_for
 from tests.page_client import TOKENS, open_site
-from tests.processes import running
+from tests.processes import NO_TLS, running
 from tests.signed_requests import SECRET
 from tests.waiting import wait_until
 from webhook.tokens import Role, new_pass
@@ -70,7 +70,11 @@ def test_probes_are_answered_while_every_page_waits(
 
         def look() -> int:
             status = httpx2.get(
-                f"{web.url}/meetings", headers={"Authorization": f"Bearer {link}"}, timeout=50, trust_env=False
+                f"{web.url}/meetings",
+                headers={"Authorization": f"Bearer {link}"},
+                timeout=50,
+                trust_env=False,
+                verify=NO_TLS,
             ).status_code
             answered.release()
             return status
@@ -81,6 +85,6 @@ def test_probes_are_answered_while_every_page_waits(
         pages = [threads.submit(look) for _ in range(PAGES_AT_ONCE)]
         assert answered.acquire(timeout=50)  # the first has waited its time, and the thread is with the next one
         for path, status in (("healthz", 200), ("readyz", 503)):
-            assert httpx2.get(f"{web.url}/{path}", timeout=50, trust_env=False).status_code == status
+            assert httpx2.get(f"{web.url}/{path}", timeout=50, trust_env=False, verify=NO_TLS).status_code == status
             assert not all(page.done() for page in pages)
         assert {page.result() for page in pages} == {503}

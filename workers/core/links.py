@@ -26,7 +26,7 @@ from schema.log_kinds import LogKind
 from schema.reserved import EVERY_OCCURRENCE
 from schema.rows import Instance, Key, LinkHistory, LinkStatement, LogLine, Meeting, Occurrence, Registration
 from workers.core import registered
-from workers.core.batch import Batch
+from workers.core.batch import Batch, came
 from workers.core.linking import Decision, MeetingFacts, ObservedInstance, Seen, Voter, link_instances
 from workers.core.schedule import in_order, occurrences_of
 
@@ -244,11 +244,11 @@ def _seen(batch: Batch, key: Key, instance: Instance, arrived: Mapping[Key, set[
 
 
 def _is_still_seen(batch: Batch, instance: Key, registrant_id: str | None) -> bool:
-    """Whether any connection of an instance still names a registrant after this batch."""
+    """Whether a registrant still came by any connection of an instance after this batch."""
     connections = batch.known.find("connection", BY_REGISTRANT_SEEN, (*instance, registrant_id))
     kept = {(row.account_id, row.uuid, row.connection_id): row for row in connections}
     now = kept | {key: row for key, row in batch.rows("connection").items() if key[:2] == instance}
-    return any(row.registrant_id == registrant_id for row in now.values())
+    return any(came(row) == registrant_id for row in now.values())
 
 
 def _registrations(

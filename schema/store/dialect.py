@@ -155,6 +155,15 @@ class Dialect(ABC):
         """A statement that sets columns (`sets`, with `?` for `values`) of the rows with these keys."""
 
     @abstractmethod
+    def amend(
+        self, table: str, keys: Mapping[str, str], columns: Mapping[str, str], rows: Sequence[Values]
+    ) -> Statement:
+        """A statement that sets these columns (name to kind) of rows that exist.
+
+        A row of `rows` has the values of its columns, then those of its key.
+        """
+
+    @abstractmethod
     def hold_meetings(self, buckets: Iterable[int]) -> list[Statement]:
         """Hold these meetings until the transaction ends, so that two workers never merge into one row.
 
@@ -326,6 +335,13 @@ class Sqlite(Dialect):
         rows = [(*shared, *(self.parameter(value) for value in key)) for key in wanted]
         return Statement(f"UPDATE {table} SET {sets} WHERE {same} {where}", rows, True)
 
+    def amend(
+        self, table: str, keys: Mapping[str, str], columns: Mapping[str, str], rows: Sequence[Values]
+    ) -> Statement:
+        moments = [place for place, kind in enumerate((*columns.values(), *keys.values())) if kind == "moment"]
+        sets, same = (mark.join(f"{name} = ?" for name in names) for mark, names in ((", ", columns), (" AND ", keys)))
+        return Statement(f"UPDATE {table} SET {sets} WHERE {same}", list(_with_texts(rows, moments)), True)
+
     def hold_meetings(self, buckets: Iterable[int]) -> list[Statement]:
         return []  # there is one writer anyway
 
@@ -494,6 +510,15 @@ class Postgres(Dialect):
     def pack(self, columns: Mapping[str, str], rows: Iterable[Values]) -> str:
         """Rows of values as the one parameter that `recordset` unpacks."""
         return _encode([dict(zip(columns, row, strict=True)) for row in rows]).decode()
+
+    def amend(
+        self, table: str, keys: Mapping[str, str], columns: Mapping[str, str], rows: Sequence[Values]
+    ) -> Statement:
+        given = {**columns, **keys}
+        sets = ", ".join(f"{name} = given.{name}" for name in columns)
+        same = " AND ".join(f"t.{name} = given.{name}" for name in keys)
+        query = f"UPDATE {table} t SET {sets} FROM {self.recordset(given, 'given')} WHERE {same}"
+        return Statement(query, (self.pack(given, rows),))
 
     def hold_meetings(self, buckets: Iterable[int]) -> list[Statement]:
         query = (

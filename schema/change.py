@@ -42,3 +42,5 @@ class Change:
 
     This is one statement per instance, whatever the number of people who were still there.
     """
+    known: Mapping[str, Mapping[Key, Row]] = field(default_factory=dict)
+    """Rows as they were read in the same transaction, those that were: what they hold already need not be written."""

@@ -185,6 +185,15 @@ class Dialect(ABC):
         """Have everything that is committed survive a crash: the drain's commits do not wait for that."""
 
     @abstractmethod
+    def amend(
+        self, table: str, keys: Mapping[str, str], columns: Mapping[str, str], rows: Sequence[Values]
+    ) -> Statement:
+        """A statement that sets these columns (name to kind) of rows that exist.
+
+        A row of `rows` has the values of its columns, then those of its key.
+        """
+
+    @abstractmethod
     def hold_meetings(
         self, buckets: Iterable[int], meetings: Iterable[Values], instances: Iterable[Values]
     ) -> list[Statement]:
@@ -398,6 +407,13 @@ class Sqlite(Dialect):
         with contextlib.suppress(FileNotFoundError), open(f"{url.database}-wal", "rb") as log:
             os.fsync(log.fileno())
 
+    def amend(
+        self, table: str, keys: Mapping[str, str], columns: Mapping[str, str], rows: Sequence[Values]
+    ) -> Statement:
+        moments = [place for place, kind in enumerate((*columns.values(), *keys.values())) if kind == "moment"]
+        sets, same = (mark.join(f"{name} = ?" for name in names) for mark, names in ((", ", columns), (" AND ", keys)))
+        return Statement(f"UPDATE {table} SET {sets} WHERE {same}", list(_with_texts(rows, moments)), True)
+
     def hold_meetings(
         self, buckets: Iterable[int], meetings: Iterable[Values], instances: Iterable[Values]
     ) -> list[Statement]:
@@ -593,6 +609,15 @@ class Postgres(Dialect):
     def pack(self, columns: Mapping[str, str], rows: Iterable[Values]) -> str:
         """Rows of values as the one parameter that `recordset` unpacks."""
         return _encode([dict(zip(columns, row, strict=True)) for row in rows]).decode()
+
+    def amend(
+        self, table: str, keys: Mapping[str, str], columns: Mapping[str, str], rows: Sequence[Values]
+    ) -> Statement:
+        given = {**columns, **keys}
+        sets = ", ".join(f"{name} = given.{name}" for name in columns)
+        same = " AND ".join(f"t.{name} = given.{name}" for name in keys)
+        query = f"UPDATE {table} t SET {sets} FROM {self.recordset(given, 'given')} WHERE {same}"
+        return Statement(query, (self.pack(given, rows),))
 
     def number_changes(self, groups: Sequence[ChangedRows], now: datetime, closed: Sequence[Values]) -> list[Statement]:
         count = sum(len(group.keys) for group in groups)

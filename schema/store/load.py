@@ -19,7 +19,8 @@ ROUNDS_MAX = 64  # a plan that asks for more would go on for ever; each step fro
 _VOTES = (
     "SELECT c.registrant_id, r.account_id, r.meeting_id, r.registrant_id, r.occurrence_id, r.status, r.since, r.until "
     "FROM (SELECT DISTINCT account_id, meeting_id, registrant_id FROM connection "
-    "WHERE account_id = ? AND uuid = ? AND registrant_id IS NOT NULL ORDER BY registrant_id LIMIT ?) c "
+    "WHERE account_id = ? AND uuid = ? AND registrant_id IS NOT NULL "
+    "AND (joins IS NOT NULL OR leaves IS NOT NULL OR reported IS NOT NULL) ORDER BY registrant_id LIMIT ?) c "
     "LEFT JOIN registration r ON r.account_id = c.account_id AND r.meeting_id = c.meeting_id "
     "AND r.registrant_id = c.registrant_id AND r.occurrence_id <> ? AND r.status <> 'pending' AND r.since IS NOT NULL"
 )

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from operator import attrgetter, itemgetter
+from typing import Any
 
 from sqlalchemy import Connection
 
 from schema.change import Change, Operation, RowChange
-from schema.rows import KEY_COLUMNS, Key
+from schema.rows import KEY_COLUMNS, Key, Row
 from schema.store.changes import numbering
-from schema.store.codec import key_kinds, row_writer, written_columns
+from schema.store.codec import columns_of, key_kinds, row_writer, written_columns
 from schema.store.dialect import Dialect, Statement, dialect_of
+
+MOVING: Mapping[str, tuple[str, ...]] = {
+    "connection": ("joins", "leaves", "reported", "stamps"),
+    "participant": ("joined_at", "left_at", "left_is_inferred", "leave_reason", "counts_from"),
+}
+"""The columns that change when somebody leaves or comes back. A row that exists, and in which nothing else changes, is
+written by these alone, so that the other columns' indexes are left in peace."""
 
 _ENDED = "CASE WHEN joined_at > ? THEN joined_at ELSE ? END"
 _CLOSE = (
@@ -46,9 +55,12 @@ def _statements(dialect: Dialect, change: Change) -> list[Statement]:
         dialect.delete_by(table, key_kinds(table), sorted(keys)) for table, keys in change.deleted.items() if keys
     ]
     for table, rows in change.written.items():
-        if rows:
+        moved = _moved(rows, change.known[table], table) if table in MOVING and table in change.known else {}
+        if moved:
+            statements.append(_amending(dialect, table, moved.values(), change.now))
+        if len(rows) > len(moved):
             write = row_writer(table)
-            values = [write(row, change.now) for row in rows.values()]
+            values = [write(row, change.now) for key, row in rows.items() if key not in moved]
             conflict = _on_conflict(table, table in change.only_new)
             statements.append(dialect.upsert(table, written_columns(table), conflict, values))
     return statements
@@ -60,6 +72,29 @@ def changes_of(change: Change) -> Iterator[RowChange]:
         yield from (RowChange(table, key, Operation.DELETE) for key in sorted(keys))
     for table, rows in change.written.items():
         yield from (RowChange(table, key, Operation.UPSERT) for key in rows)
+
+
+def _moved(rows: Mapping[Key, Row], known: Mapping[Key, Row], table: str) -> dict[Key, Row]:
+    """Those of these rows that exist, and of which nothing changes but MOVING."""
+    steady = _steady(table)
+    return {
+        key: row
+        for key, row in rows.items()
+        if (before := known.get(key)) is not None and steady(row) == steady(before)
+    }
+
+
+def _amending(dialect: Dialect, table: str, rows: Iterable[Row], now: datetime) -> Statement:
+    kinds, keys, write = written_columns(table), key_kinds(table), row_writer(table)
+    columns = {name: kinds[name] for name in (*MOVING[table], "updated_at")}
+    names = list(kinds)
+    picked = itemgetter(*(names.index(name) for name in (*columns, *keys)))
+    return dialect.amend(table, keys, columns, [picked(write(row, now)) for row in rows])
+
+
+@cache
+def _steady(table: str) -> Callable[[Any], Any]:
+    return attrgetter(*(name for name in columns_of(table) if name not in MOVING[table]))
 
 
 @cache

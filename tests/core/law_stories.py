@@ -404,6 +404,14 @@ PEOPLE_STORIES: dict[str, list[Json]] = {
         m.person(FIRST + 1, "joined", "1", FIRST, customer_key="k2"),
         m.person(FIRST + 2, "joined", "2", FIRST, customer_key="k2"),
     ],
+    "registrants_of_another_date_who_wait_and_of_whom_one_comes": [
+        m.created(0, WEEKS),
+        m.registration(1, "created", "ann", {"1002": SECOND}, status="approved"),
+        _waited(FIRST, "joined_waiting_room", user_id="1", registrant_id="ann"),
+        m.started(FIRST, "run-1=="),
+        m.person(FIRST + 1, "joined", "1", FIRST, "run-1=="),
+        m.ended(FIRST + 50, FIRST, "run-1=="),
+    ],
     "the_only_session_moved_deleted_and_back": [
         single.created(0, {"x": FIRST}),
         single.changed(3, {"start_time": zoom(FIRST + 30), "type": 5}, {}, "single"),

@@ -85,7 +85,9 @@ class MemoryTables:
         seen = {
             (row.account_id, row.meeting_id, row.registrant_id)
             for row in self.rows["connection"].values()
-            if (row.account_id, row.uuid) == instance and row.registrant_id is not None
+            if (row.account_id, row.uuid) == instance
+            and row.registrant_id is not None
+            and (row.joins or row.leaves or row.reported)
         }
         asked = sorted(seen, key=lambda key: key[2])[:limit]
         telling = [

@@ -475,6 +475,20 @@ def test_everybody_at_the_wrong_door_is_a_conflict(database: Database) -> None:
     assert told == {"X": ("conflict", None)}
 
 
+def test_only_those_who_came_in_vote_and_not_those_who_waited_outside(database: Database) -> None:
+    s, who = Story("meeting", 8), people(6)
+    waits = ("joined_waiting_room", "put_in_waiting_room", "admitted", "jbh_waiting", "jbh_joined", "left_waiting_room")
+    waited = [
+        s.live(n + 1, f"participant_{wait}", "X", 0, participant={"user_id": name, "registrant_id": name})
+        for n, (name, wait) in enumerate(zip(who, waits, strict=True))
+    ]
+    told = tell(database, s.created(SCHEDULED, WEEKLY), signed_up(s, only("w2"), *who), ran(s, "X", 0, None), waited)
+    assert told == {"X": ("inferred", "w1")}
+    assert tell(database, s.started(1, "X")) == told  # evidence that is read again
+    came = [s.person(10, "joined", name, 0, "X") for name in who]  # by a connection that names them outside only
+    assert tell(database, came) == {"X": ("conflict", None)}
+
+
 def test_lists_of_those_who_registered_once_for_all_tell_nothing(database: Database) -> None:
     s, who = Story(), people(8)
     once = s.retitled(SCHEDULED + 1, "Weekly", settings={"registration_type": 1})

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
 from schema.change import Change
+from schema.known import BY_CONNECTION
 from schema.rows import KEY_COLUMNS, ROW_TYPES, STAMPED, Leave, Participant, ReportedStay, Row, StatusEntry, key_of
 from schema.settings import ConfigurationError
 from schema.store.codec import kinds_of
@@ -137,6 +139,23 @@ def test_a_row_of_every_table_is_read_as_it_was_written(database: Database, tabl
     assert [(told.operation, *told.key.values()) for told in read_feed(database, 0).changes] == [
         (operation, *(in_json(part) for part in key)) for operation in ("upsert", "delete")
     ]
+
+
+@pytest.mark.parametrize("more", [{"left_at": NOW}, {"left_at": NOW, "person_id": "email:x@example.com"}])
+def test_a_row_that_was_read_is_written_whole_whichever_of_its_columns_change(
+    database: Database, more: dict[str, Any]
+) -> None:
+    before, others = participant(person_id="user:1", joined_at=NOW), participant(connection_id="2", person_id="user:2")
+    after = msgspec.structs.replace(before, **more)
+    with database.write() as connection:
+        write(connection, before, others)
+        known, written = ({key_of("participant", row): row} for row in (before, after))
+        change = Change(NOW + timedelta(seconds=1), {"participant": written}, known={"participant": known})
+        save(connection, change)
+        found = read(connection, BY_CONNECTION, ("a", "u", "1"), ("a", "u", "2"))
+    assert sorted(found, key=lambda row: row.connection_id) == [after, others]
+    moments = select(database, "SELECT updated_at FROM participant ORDER BY connection_id")
+    assert len({str(row["updated_at"]) for row in moments}) == 2
 
 
 def test_the_type_of_a_row_has_the_columns_of_its_table() -> None:

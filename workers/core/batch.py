@@ -90,23 +90,15 @@ class Batch:
 
     @cached_property
     def newly_seen(self) -> list[Connection]:
-        """The connections that name a registrant they did not name before."""
-        found: list[Connection] = []
-        for key, row in self.changed("connection").items():
-            before = self.before("connection", key)
-            if row.registrant_id and (before is None or before.registrant_id != row.registrant_id):
-                found.append(row)
-        return found
+        """The connections by which a registrant came who had not come by them before."""
+        changed = self.changed("connection").items()
+        return [row for key, row in changed if came(row) not in (None, came(self.before("connection", key)))]
 
     @cached_property
     def no_longer_named(self) -> list[Connection]:
-        """The connections, as they were, that named a registrant they do not name any more."""
-        found: list[Connection] = []
-        for key, row in self.changed("connection").items():
-            before = self.before("connection", key)
-            if before is not None and before.registrant_id and before.registrant_id != row.registrant_id:
-                found.append(before)
-        return found
+        """The connections, as they were, by which a registrant came who is not known to have come by them any more."""
+        changed = ((row, self.before("connection", key)) for key, row in self.changed("connection").items())
+        return [before for row, before in changed if came(before) not in (None, came(row))]
 
     def _complete_meetings(self) -> None:
         """The personal meeting id under which instances may have run follows from what was said of it."""
@@ -162,6 +154,11 @@ def lookups_named(facts: Iterable[Fact]) -> list[Lookup]:
         if fact.table != NEVER_KNOWN:
             keys.setdefault(fact.table, set()).add(fact.key)
     return [Lookup(table, KEY_COLUMNS[table], frozenset(wanted)) for table, wanted in keys.items()]
+
+
+def came(row: Connection | None) -> str | None:
+    """The registrant who came by a connection; who was seen in a waiting room only did not come."""
+    return None if row is None or not (row.joins or row.leaves or row.reported) else row.registrant_id
 
 
 def _start_of(row: Instance) -> datetime | None:

@@ -8,6 +8,7 @@ and almost always there is one. A connection that came and went, and shows what 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 from schema.known import BY_CONNECTION, BY_EMAIL, BY_INSTANCE, BY_REGISTRANT, Lookup, Which
@@ -80,9 +81,10 @@ class Connected:
         seeds = self._seeds()
         if seeds is None:
             return None
+        told = self._told_by_link(seeds)
         members: dict[Key, Connection] = {}
         addresses = {Mark(EMAIL, r.account_id, r.meeting_id, r.email) for r in self._batch.readdressed if r.email}
-        pending, wanted = seeds, addresses
+        pending, wanted = {key: row for key, row in seeds.items() if key not in told}, addresses
         while pending or wanted:
             if not self._knows_links(pending.values()):
                 return None
@@ -96,9 +98,11 @@ class Connected:
             pending, wanted = {key: row for key, row in found.items() if key not in members}, set()
         people = people_of(list(members.values()), self._registrants(members.values()))
         concerned = seeds.keys() | self._batch.changed("connection").keys()
-        return self._quiet(members) | {
-            key: people[key] for key, row in members.items() if key in concerned or not self._is_named(link_of(row))
-        }
+        return (
+            self._quiet(members.keys() | told.keys())
+            | told
+            | {key: people[key] for key, row in members.items() if key in concerned or not self._is_named(link_of(row))}
+        )
 
     # --- where it begins ----------------------------------------------------------------------------------------
 
@@ -135,6 +139,48 @@ class Connected:
                 stays = self._batch.known.find("participant", BY_CONNECTION, key)
                 quiet[key] = stays[0].person_id
         return quiet
+
+    def _told_by_link(self, seeds: Mapping[Key, Connection]) -> dict[Key, str]:
+        """The registrants behind new connections that lead to nobody else: almost everybody of a webinar.
+
+        Such a connection shows its registrant's link and address, and nothing else but names within the instance that
+        no other connection shares. Where not everything is read yet to say so, it is looked at like any other.
+        """
+        known, registrants = self._batch.known, self._batch.rows("registrant")
+        shared = self._shared_names({key[:2] for key in seeds})
+        told = {}
+        for key, row in seeds.items():
+            link = link_of(row)
+            if link is None or link in self._appeared or link in registrants or key in known.rows["connection"]:
+                continue
+            registrant = known.rows["registrant"].get(link)
+            if registrant is None or row.email not in (None, registrant.email) or _also_shown(row) != NONE:
+                continue
+            name = (*key[:2], row.participant_uuid)
+            if key in shared or name in shared or not known.has("connection", BY_INSTANCE, key[:2], Which.BOUND):
+                continue
+            if row.participant_uuid is None or (
+                known.has("connection", BY_PARTICIPANT_UUID, name)
+                and not known.find("connection", BY_PARTICIPANT_UUID, name)
+            ):
+                told[key] = f"registrant:{link[2]}"
+        return told
+
+    def _shared_names(self, instances: Collection[Key]) -> set[Key]:
+        """The names within these instances that bound connections show, or several of this batch."""
+        known, shown, shared = self._batch.known, set[Key](), set[Key]()
+        for row in self._rows.values():
+            names = {row.connection_id, row.participant_uuid} if _also_shown(row) == NONE else names_within(row)
+            for name in names:
+                place = (row.account_id, row.uuid, name)
+                if place in shown:
+                    shared.add(place)
+                shown.add(place)
+        for instance in instances:
+            if known.has("connection", BY_INSTANCE, instance, Which.BOUND):
+                for row in known.find("connection", BY_INSTANCE, instance, Which.BOUND):
+                    shared |= {(*instance, name) for name in names_within(row)}
+        return shared
 
     # --- and where it leads -------------------------------------------------------------------------------------
 
@@ -191,6 +237,8 @@ class Connected:
 
     def _naming(self, links: Collection[Key]) -> set[Key]:
         """The connections that name one of these registrants."""
+        if not links:
+            return set()
         known = self._batch.known
         keys = {_key(stay) for stay in known.find_all("participant", BY_REGISTRANT, links)}
         keys |= {_key(row) for row in known.find_all("connection", BY_REGISTRANT, links, Which.STAYLESS)}
@@ -242,13 +290,14 @@ class Connected:
         return (kept - gone) | new
 
 
-def _shown(row: Connection) -> tuple[Any, ...]:
-    """Everything of a connection that bears on who it is."""
-    return (
-        row.meeting_id, row.registrant_id, row.zoom_user_id, row.participant_id, row.email, row.customer_key,
-        row.custom_keys, row.phone_number, row.participant_uuid, row.bound_to, row.bind_participant_uuid,
-        row.parent_user_id,
-    )  # fmt: skip
+_ALSO = (
+    "zoom_user_id", "participant_id", "customer_key", "custom_keys", "phone_number", "bound_to",
+    "bind_participant_uuid", "parent_user_id",
+)  # fmt: skip
+NONE = (None,) * len(_ALSO)
+_also_shown = attrgetter(*_ALSO)
+_shown = attrgetter("meeting_id", "registrant_id", "email", "participant_uuid", *_ALSO)
+"""Everything of a connection that bears on who it is; `_also_shown` is what a registrant's mostly shows nothing of."""
 
 
 def _times(row: Connection) -> tuple[Any, ...]:

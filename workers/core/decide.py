@@ -65,6 +65,7 @@ def decide(facts: Sequence[Fact], known: Known, now: datetime, staff_domains: Co
     return Change(
         now=now,
         written={table: rows for table, rows in written.items() if rows},
+        known=known.rows,
         deleted={table: keys for table, keys in deleted.items() if keys},
         only_new=frozenset({NEVER_KNOWN}),
         closed=people.closed,

@@ -28,7 +28,7 @@ from schema.reserved import EVERY_OCCURRENCE
 from schema.rows import Instance, Key, LinkHistory, LogLine, Meeting, Occurrence, Registration
 from schema.states import LinkState
 from workers.core import placing, registered
-from workers.core.batch import Batch
+from workers.core.batch import Batch, came
 from workers.core.linking import Decision, MeetingFacts, Seen, Voter, link_instances
 from workers.core.placing import NEIGHBOUR_MAX, OPERATOR, ZOOM, Rooms, observed_instance, statements_of
 from workers.core.rooms import ROOM_TYPE, named_by_events
@@ -246,11 +246,11 @@ def _seen(batch: Batch, key: Key, instance: Instance, arrived: Mapping[Key, set[
 
 
 def _is_still_seen(batch: Batch, instance: Key, registrant_id: str | None) -> bool:
-    """Whether any connection of an instance still names a registrant after this batch."""
+    """Whether a registrant still came by any connection of an instance after this batch."""
     connections = batch.known.find("connection", BY_REGISTRANT_SEEN, (*instance, registrant_id))
     kept = {(row.account_id, row.uuid, row.connection_id): row for row in connections}
     now = kept | {key: row for key, row in batch.rows("connection").items() if key[:2] == instance}
-    return any(row.registrant_id == registrant_id for row in now.values())
+    return any(came(row) == registrant_id for row in now.values())
 
 
 def _registrations(

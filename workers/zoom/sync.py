@@ -126,10 +126,10 @@ class Sync:
     def _records(self, kind: str, meeting_id: int, instances: Sequence[KnownInstance]) -> None:
         """Zoom's report of each of these instances, and what it proves."""
         for instance in instances:
-            self._ask_report(kind, meeting_id, instance)
+            self._ask_report(kind, instance.ran_under or meeting_id, instance)
         self.settle()
         for instance in instances:
-            self._audit(kind, meeting_id, instance.uuid)
+            self._audit(kind, instance.ran_under or meeting_id, instance.uuid)
         self.settle()
 
     def _known(self, meeting_id: int) -> KnownMeeting:

@@ -69,18 +69,25 @@ def links(meeting: MeetingName | None, account: str | None, as_json: bool, accur
 @click.option("--because", required=True, help="the reason, for those who read it later")
 @click.option("--account", help="where several Zoom accounts know this uuid")
 @click.option("--force", is_flag=True, help="also for an occurrence Joinlog has never heard of")
-def link_set(uuid: str, occurrence: str, by: str, because: str, account: str | None, force: bool) -> None:
+@click.option(
+    "--meeting", type=MeetingNumber(), help="whose occurrence, where it ran under another number: a personal meeting id"
+)
+def link_set(
+    uuid: str, occurrence: str, by: str, because: str, account: str | None, force: bool, meeting: int | None
+) -> None:
     """Decide that instance UUID was OCCURRENCE. It outranks all other evidence, Zoom's included."""
     with open_database() as database:
         instance = _instance(database, uuid, account)
+        number = meeting if meeting is not None else instance.meeting_id
         with database.read() as connection:
-            known = find_occurrence(connection, instance.account_id, instance.meeting_id, occurrence)
-        if known is None and not force:
+            known = find_occurrence(connection, instance.account_id, number, occurrence)
+        is_itself = occurrence == uuid and number == instance.ran_under  # nobody's date, under a personal meeting id
+        if known is None and not is_itself and not force:
             raise click.ClickException(
-                f"Meeting {instance.meeting_id} has no occurrence {occurrence}. "
-                f"`joinlog report {instance.meeting_id}` lists them; --force decides for it all the same."
+                f"Meeting {number} has no occurrence {occurrence}. "
+                f"`joinlog report {number}` lists them; --force decides for it all the same."
             )
-        _say(database, instance, occurrence, by, because)
+        _say(database, instance, number, occurrence, by, because)
 
 
 @click.command("link-clear")
@@ -91,7 +98,8 @@ def link_set(uuid: str, occurrence: str, by: str, because: str, account: str | N
 def link_clear(uuid: str, by: str, because: str, account: str | None) -> None:
     """Take a decision about instance UUID back; the evidence decides again."""
     with open_database() as database:
-        _say(database, _instance(database, uuid, account), None, by, because)
+        instance = _instance(database, uuid, account)
+        _say(database, instance, instance.meeting_id, None, by, because)
 
 
 @click.command("link-stated")
@@ -133,9 +141,11 @@ def _instance(database: Database, uuid: str, account: str | None) -> Instance:
     return found[0]
 
 
-def _say(database: Database, instance: Instance, occurrence: str | None, by: str, because: str) -> None:
+def _say(
+    database: Database, instance: Instance, meeting: int | None, occurrence: str | None, by: str, because: str
+) -> None:
     body = link_event(
-        instance.account_id, instance.meeting_id, instance.uuid, occurrence,
+        instance.account_id, meeting, instance.uuid, occurrence,
         by=by, because=because, now=datetime.now(UTC),
     )  # fmt: skip
     _record(database, body)

@@ -117,6 +117,7 @@ class KnownInstance(NamedTuple):
     final_at: datetime | None
     reported_participants: int | None
     occurrence_id: str | None
+    ran_under: int | None  # the number its events name, where that is another one's
 
 
 class KnownMeeting(NamedTuple):
@@ -143,7 +144,7 @@ def read_meeting(database: Database, account_id: str, meeting_id: int) -> KnownM
         )
         ran = run(
             connection,
-            "SELECT uuid, ended_at, final_at, reported_participants, occurrence_id FROM instance "
+            "SELECT uuid, ended_at, final_at, reported_participants, occurrence_id, ran_under FROM instance "
             "WHERE account_id = ? AND meeting_id = ? ORDER BY uuid",
             about,
         )

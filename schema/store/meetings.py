@@ -62,6 +62,15 @@ class Date(NamedTuple):
     held_until: datetime | None = None
 
 
+class OtherDate(NamedTuple):
+    """An occurrence of another meeting that uses the personal meeting id under which an instance ran."""
+
+    meeting_id: int
+    topic: str | None
+    occurrence_id: str
+    scheduled_start: datetime | None
+
+
 class InstanceRow(NamedTuple):
     """One instance of a meeting."""
 
@@ -77,6 +86,7 @@ class InstanceRow(NamedTuple):
     occurrence_id: str | None
     link_state: str | None
     link_evidence: str | None
+    ran_under: int | None = None
 
 
 class AttendanceRow(NamedTuple):
@@ -157,6 +167,21 @@ def read_dates(connection: Connection, account_id: str, meeting_id: int) -> list
         for row in rows
     ]
     return sorted(dates, key=lambda date: (when(date.scheduled_start or date.held_from), date.occurrence_id))
+
+
+def read_other_dates(connection: Connection, instance: InstanceRow) -> list[OtherDate]:
+    """The occurrences of the other meetings that use the number under which an instance ran, by planned start."""
+    number = instance.meeting_id if instance.ran_under is None else instance.ran_under
+    query = (
+        "SELECT m.meeting_id, m.topic, o.occurrence_id, o.scheduled_start FROM meeting m "
+        "JOIN occurrence o ON o.account_id = m.account_id AND o.meeting_id = m.meeting_id "
+        "WHERE m.account_id = ? AND m.room_id = ? AND m.meeting_id <> ?"
+    )
+    rows = [OtherDate(*row) for row in run(connection, query, (instance.account_id, number, instance.meeting_id))]
+    found = [row._replace(scheduled_start=as_moment(row.scheduled_start)) for row in rows]
+    if instance.ran_under is not None:
+        found.append(OtherDate(instance.ran_under, None, instance.uuid, None))
+    return sorted(found, key=lambda date: (when(date.scheduled_start), date.meeting_id, date.occurrence_id))
 
 
 def read_occurrences(

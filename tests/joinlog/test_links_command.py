@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from joinlog.command import main
 from schema.store.database import Database
 from tests.conftest import SIGNING_KEY
+from tests.core import pmi_stories
 from tests.inbox_to_tables import one, read_table, select, take
 from tests.stories import ACCOUNT, WEEK_MINUTES, Json, Story
 from workers.rebuild import rebuild
@@ -33,6 +34,25 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str) -> R
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("SECRET_KEY", SIGNING_KEY)
     return lambda *arguments, **more: CliRunner().invoke(main, arguments, **more)
+
+
+def test_a_call_under_a_personal_meeting_id_is_given_to_a_meeting_and_taken_back(run: Run, database: Database) -> None:
+    late, number = "late==", str(pmi_stories.SINGLE.meeting_id)
+    take(database, pmi_stories.scheduled(pmi_stories.SINGLE), *pmi_stories.ran(late, FIRST + 300, FIRST + 330))
+
+    def meeting() -> tuple[Any, ...]:
+        return tuple(one(database, "SELECT meeting_id, ran_under, occurrence_id FROM instance").values())
+
+    by_itself = (pmi_stories.PMI, None, late)
+    assert meeting() == by_itself
+    assert decide(run, late, "single").exit_code != 0
+    assert decide(run, late, "single", "--meeting", number).exit_code == 0
+    assert meeting() == (pmi_stories.SINGLE.meeting_id, pmi_stories.PMI, "single")
+    assert decide(run, late, late, "--meeting", str(pmi_stories.PMI)).exit_code == 0
+    assert meeting() == by_itself
+    assert decide(run, late, "single", "--meeting", number).exit_code == 0
+    assert run("link-clear", late, "--because", "a slip").exit_code == 0
+    assert meeting() == by_itself
 
 
 def runs() -> list[Json]:

@@ -19,7 +19,18 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 
 from schema.change import Change
 from schema.known import BY_CONNECTION
-from schema.rows import KEY_COLUMNS, ROW_TYPES, STAMPED, Leave, Participant, ReportedStay, Row, StatusEntry, key_of
+from schema.rows import (
+    KEY_COLUMNS,
+    ROW_TYPES,
+    STAMPED,
+    Leave,
+    Participant,
+    PmiUse,
+    ReportedStay,
+    Row,
+    StatusEntry,
+    key_of,
+)
 from schema.settings import ConfigurationError
 from schema.store.codec import kinds_of
 from schema.store.commit_marker import CommitMarker
@@ -116,6 +127,7 @@ def sample(table: str, is_uniform: bool) -> Row:
     coded = {
         "joins": (1, 5), "leaves": (Leave(2, ""), Leave(9, "é")),
         "reported": (ReportedStay(1, 5),),
+        "pmi_uses": (PmiUse(1, True), PmiUse(3, False)),
         "history": (StatusEntry(1, "approved", ("*",)), StatusEntry(3, "denied", ("1", "2"))),
         "stamps": {name: 5 if is_uniform else place for place, name in enumerate(STAMPED.get(table, ()))},
     }  # fmt: skip

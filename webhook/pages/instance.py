@@ -20,9 +20,11 @@ from schema.store.meetings import (
     Date,
     InstanceRow,
     OccurrenceRow,
+    OtherDate,
     read_dates,
     read_instance,
     read_occurrences,
+    read_other_dates,
 )
 from schema.zoom.envelope import read_envelope
 from webhook.access import granted, operators_only, require_meeting
@@ -74,7 +76,8 @@ def instance(account: str, part: str) -> str | Response:
         return fragment_answer(shown)
     with parts().database.read() as connection:
         dates = _dates(connection, row) if granted().decides else []
-    return render_template("instance.html", instance=row, part=shown, occurrences=dates)
+        others = _other_dates(connection, row) if granted().decides else []
+    return render_template("instance.html", instance=row, part=shown, occurrences=dates, others=others)
 
 
 @blueprint.get("/instance/<account>/<part>/curve.json")
@@ -95,15 +98,19 @@ def decide(account: str, part: str) -> Response:
     name = request.form.get("by", "").strip()[:NAME_CHARACTERS_MAX]
     if not because or len(because) > REASON_CHARACTERS_MAX:
         abort(400, f"Say why, in at most {REASON_CHARACTERS_MAX} characters: whoever reads it later will want to know.")
+    meeting_id = row.meeting_id
     if occurrence_id != WITHDRAW:
         with parts().database.read() as connection:
-            if occurrence_id not in {date.occurrence_id for date in _dates(connection, row)}:
+            others = {f"{one.meeting_id}:{one.occurrence_id}": one for one in _other_dates(connection, row)}
+            if occurrence_id in others:
+                meeting_id, occurrence_id = others[occurrence_id].meeting_id, others[occurrence_id].occurrence_id
+            elif occurrence_id not in {date.occurrence_id for date in _dates(connection, row)}:
                 abort(400, "The meeting has no such occurrence.")
     now = datetime.now(UTC)
     link = f"link {granted().link_id}"
     body = link_event(
         row.account_id,
-        row.meeting_id,
+        meeting_id,
         row.uuid,
         None if occurrence_id == WITHDRAW else occurrence_id,
         f"{name} ({link})" if name else link,
@@ -111,7 +118,7 @@ def decide(account: str, part: str) -> Response:
         now,
     )
     parts().committer.commit(Delivery(read_envelope(body), now))
-    if occurrence_id == WITHDRAW or row.meeting_id is None:
+    if occurrence_id == WITHDRAW or meeting_id is None or meeting_id != row.meeting_id:
         return cast(Response, redirect(instance_url(row.account_id, row.uuid), 303))
     queue = f"{meeting_url(row.account_id, row.meeting_id)}?decided={uuid_part(row.uuid)}#review"
     return cast(Response, redirect(queue, 303))
@@ -130,6 +137,11 @@ def found_instance(account: str, part: str) -> InstanceRow:
 
 def _dates(connection: Connection, row: InstanceRow) -> list[Date]:
     return [] if row.meeting_id is None else read_dates(connection, row.account_id, row.meeting_id)
+
+
+def _other_dates(connection: Connection, row: InstanceRow) -> list[OtherDate]:
+    """What it may have been of other meetings; a page link for one meeting does not tell of them."""
+    return [] if granted().meeting_id is not None else read_other_dates(connection, row)
 
 
 def _occurrence(connection: Connection, row: InstanceRow) -> OccurrenceRow | None:

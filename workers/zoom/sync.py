@@ -142,9 +142,9 @@ class Sync:
 
     def _records(self, kind: str, meeting_id: int, instances: Sequence[KnownInstance]) -> None:
         """Zoom's report of each of these instances, and what it proves."""
-        each(instances, lambda instance: self._ask_report(kind, meeting_id, instance), self.callers)
+        each(instances, lambda one: self._ask_report(kind, one.ran_under or meeting_id, one), self.callers)
         self.settling.settle()
-        each(instances, lambda instance: self._audit(kind, meeting_id, instance.uuid), self.callers)
+        each(instances, lambda one: self._audit(kind, one.ran_under or meeting_id, one.uuid), self.callers)
         self.settling.settle()
 
     def _count(self, what: str, number: int) -> None:

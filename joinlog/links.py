@@ -70,15 +70,15 @@ def links(meeting: MeetingName | None, account: str | None, as_json: bool, accur
 @click.option("--account", help="where several Zoom accounts know this uuid")
 @click.option("--force", is_flag=True, help="also for an occurrence Joinlog has never heard of")
 @click.option(
-    "--meeting", type=MeetingNumber(), help="whose occurrence, where it ran under another number: a personal meeting id"
+    "--meeting", type=Meeting(), help="whose occurrence, where it ran under another number: a personal meeting id"
 )
 def link_set(
-    uuid: str, occurrence: str, by: str, because: str, account: str | None, force: bool, meeting: int | None
+    uuid: str, occurrence: str, by: str, because: str, account: str | None, force: bool, meeting: MeetingName | None
 ) -> None:
     """Decide that instance UUID was OCCURRENCE. It outranks all other evidence, Zoom's included."""
     with open_database() as database:
         instance = _instance(database, uuid, account)
-        number = meeting if meeting is not None else instance.meeting_id
+        number = instance.meeting_id if meeting is None else meant_by(database, meeting, account).meeting_id
         with database.read() as connection:
             known = find_occurrence(connection, instance.account_id, number, occurrence)
         is_itself = occurrence == uuid and number == instance.ran_under  # nobody's date, under a personal meeting id

@@ -70,7 +70,7 @@ def report(
         raise click.UsageError("A workbook is no text: add > FILE.xlsx.")
     with open_database() as database:
         meant = meant_by(database, meeting, account)
-        number, occurrence = meant.meeting_id, occurrence or meant.occurrence_id
+        number, occurrence = meant.meeting_id, meant.occurrence_id if occurrence is None else occurrence
         account = account_of(database, number, account or meant.account_id)
         with database.read() as connection:
             rows = read_occurrence_report(connection, account, number)

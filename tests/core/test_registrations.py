@@ -76,6 +76,25 @@ def test_registered_for_all_and_cancelled_for_one_has_a_row_that_speaks_for_it()
     }
 
 
+ONCE = Admission(registration_type=1)
+
+
+def once_for_all(*entries: tuple[int, str, tuple[str, ...]]) -> dict[str, str]:
+    """Occurrence -> status, where one registers once for all dates."""
+    history = sorted(StatusEntry(*entry) for entry in entries)
+    return {name: standing.status for name, standing in registrations_of(history, ONCE).items()}
+
+
+@pytest.mark.parametrize("listed", [("*",), ("1", "2", "3")])
+def test_once_for_all_and_cancelled_for_one_date_keeps_the_others(listed: tuple[str, ...]) -> None:
+    found = once_for_all((5, "pending", listed), (6, "approved", ("*",)), (7, "cancelled", ("2",)))
+    assert found == {"*": "approved", "2": "cancelled"}
+
+
+def test_once_for_all_and_cancelled_for_all_that_was_listed_ends_it_for_all() -> None:
+    assert once_for_all((5, "approved", ("1", "2")), (7, "cancelled", ("1", "2"))) == {"*": "cancelled"}
+
+
 def test_cancelled_and_registered_again_counts_from_the_second_time() -> None:
     assert told((5, "approved", ["1"]), (7, "cancelled", ["1"]), (9, "approved", ["1"])) == {"1": ("approved", 9, None)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 from typing import NamedTuple
 
@@ -26,14 +26,19 @@ class Admission(NamedTuple):
         """Where the type is known it says all there is to say."""
         return cls(registration_type, offers if registration_type is None else ())
 
-    def is_for_all(self, entry: StatusEntry) -> bool:
+    def is_for_all(self, entry: StatusEntry, listed: Set[str] = frozenset()) -> bool:
         """Whether a status is about every occurrence, whatever dates it lists.
+
+        `listed` are the dates that statuses before it registered for: who cancels some of them keeps the others.
 
         Type 1 (register once, attend any) lists them all; Zoom tells the type in `updated` only. So somebody who lists
         every one of several dates on offer is taken to be registered for all, also for those an edit makes of them.
         """
-        if self.registration_type is not None or EVERY_OCCURRENCE in entry.occurrence_ids:
-            return self.registration_type == ONCE_FOR_ALL
+        if EVERY_OCCURRENCE in entry.occurrence_ids:
+            return True
+        if self.registration_type is not None:
+            ends_some = entry.status not in STANDING and not (listed and listed <= set(entry.occurrence_ids))
+            return self.registration_type == ONCE_FOR_ALL and not ends_some
         choice = on_offer(self.offers, from_milliseconds(entry.stated_ms))
         return len(choice) > 1 and choice <= set(entry.occurrence_ids)
 
@@ -55,10 +60,7 @@ def registrations_of(entries: Sequence[StatusEntry], admission: Admission = NOTH
     A status that names no occurrence is about all of them: it also ends the registrations for particular ones. A
     registration for `*` that was cancelled for one date has a row for that date, which then speaks for it.
     """
-    entries = [
-        entry._replace(occurrence_ids=(EVERY_OCCURRENCE,)) if admission.is_for_all(entry) else entry
-        for entry in entries
-    ]
+    entries = _read(entries, admission)
     about: dict[str, list[StatusEntry]] = {name: [] for entry in entries for name in entry.occurrence_ids}
     for entry in entries:
         for name in about if EVERY_OCCURRENCE in entry.occurrence_ids else set(entry.occurrence_ids):
@@ -68,6 +70,18 @@ def registrations_of(entries: Sequence[StatusEntry], admission: Admission = NOTH
     if for_all and (standing := standing_of(for_all)).since is not None and not _only_confirms(entries, for_all):
         registrations[EVERY_OCCURRENCE] = standing
     return registrations
+
+
+def _read(entries: Sequence[StatusEntry], admission: Admission) -> list[StatusEntry]:
+    """These statuses, which are in order of time, with `*` alone where one is about every occurrence."""
+    read, listed = [], set[str]()
+    for entry in entries:
+        read.append(
+            entry._replace(occurrence_ids=(EVERY_OCCURRENCE,)) if admission.is_for_all(entry, listed) else entry
+        )
+        if entry.status in STANDING:
+            listed |= set(entry.occurrence_ids) - {EVERY_OCCURRENCE}
+    return read
 
 
 def standing_of(entries: Sequence[StatusEntry]) -> Standing:

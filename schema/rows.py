@@ -338,7 +338,7 @@ STAMPED: Mapping[str, tuple[str, ...]] = {
     ),
     "registrant": ("email", "first_name", "last_name", "custom_questions", "details"),
     "connection": (
-        "participant_uuid", "bound_to", "room_uuid", "registrant_id", "zoom_user_id", "email", "name", "role",
+        "participant_uuid", "bound_to", "room_uuid", "registrant_id", "zoom_user_id", "email", "name",
         "participant_id", "customer_key", "custom_keys", "phone_number", "bind_participant_uuid", "parent_user_id",
     ),
     "staff": ("role",),

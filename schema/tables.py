@@ -257,7 +257,7 @@ class Connection(SQLModel, table=True):
     zoom_user_id: str | None = _column("signed-in Zoom user: participant_user_id")
     email: str | None = _column("address, lower case, where Zoom shows it")
     name: str | None = _column("name shown, as last stated; never identifies anybody")
-    role: str | None = _column("host, co-host or attendee, as last stated")
+    role: str | None = _column("host, co-host or attendee; who was made staff for a while stays so here")
     stamps: str | None = _column(STAMPS)
     updated_at: datetime | None = _column(UPDATED, UtcDateTime)
     reported: str | None = _column("internal: every stay of Zoom's report, JSON text of pairs, ms since 1970")
@@ -312,7 +312,7 @@ class Participant(SQLModel, table=True):
     room_uuid: str | None = _column("breakout room this stay was in; null for the main room")
     email: str | None = _column("address, lower case, where Zoom shows it")
     name: str | None = _column("name shown; never identifies anybody")
-    role: str | None = _column("host, co-host or attendee, as last stated")
+    role: str | None = _column("host, co-host or attendee; who was made staff for a while stays so here")
     person_id: str | None = _column(
         "who it was within the meeting: registrant:, user:, email:, key:, keys:, phone: or connection: and an id"
     )

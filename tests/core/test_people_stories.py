@@ -155,6 +155,12 @@ STORIES: dict[str, Told] = {
         [signed_up("hal"), *stay("1", 0, 60, registrant_id="hal", participant_user_id=HOST)],
         {"registrant:hal": ("attended", FOR_IT, 60)},
     ),
+    "a guest who was co-host for a while": Told(
+        [*stay("1", 0, 60, email="cleo@x.example"),
+         m.person(FIRST + 5, "role_changed", "1", FIRST, new_role="co-host"),
+         m.person(FIRST + 9, "role_changed", "1", FIRST, new_role="attendee")],
+        {"email:cleo@x.example": ("staff", "co-host", 60)},
+    ),
     "a co-host": Told(
         [*stay("1", 0, 60, email="cleo@x.example"),
          m.person(FIRST + 5, "role_changed", "1", FIRST, new_role="co-host")],

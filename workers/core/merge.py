@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schema.rows import KEY_COLUMNS, ROW_TYPES, Key, Row
+from workers.core.staff import ROLES
 
 
 class Fact(NamedTuple):
@@ -51,6 +52,11 @@ def earliest(known: Any, stated: Any) -> Any:
 def latest(known: Any, stated: Any) -> Any:
     """The greater of two."""
     return stated if stated > known else known
+
+
+def highest_role(known: str, stated: str) -> str:
+    """A role that makes staff before one that does not: who helped to run a meeting for a while was its staff."""
+    return max(known, stated, key=lambda role: (role.strip().lower() in ROLES, role))
 
 
 def all_true(known: bool, stated: bool) -> bool:
@@ -91,7 +97,8 @@ RULES: Mapping[str, Mapping[str, Combine | None]] = {
     "connection": {
         "meeting_id": latest, "joins": union, "leaves": union, "participant_uuid": NEWEST, "bound_to": NEWEST,
         "room_uuid": NEWEST, "registrant_id": NEWEST, "zoom_user_id": NEWEST, "email": NEWEST, "name": NEWEST,
-        "role": NEWEST, "reported": union, "participant_id": NEWEST, "customer_key": NEWEST, "custom_keys": NEWEST,
+        "role": highest_role, "reported": union, "participant_id": NEWEST, "customer_key": NEWEST,
+        "custom_keys": NEWEST,
         "phone_number": NEWEST, "bind_participant_uuid": NEWEST, "parent_user_id": NEWEST,
         "before_host": latest,
     },

@@ -163,11 +163,7 @@ def test_a_row_that_was_read_is_written_whole_whichever_of_its_columns_change(
         write(connection, before, others)
         known, written = ({key_of("participant", row): row} for row in (before, after))
         change = Change(NOW + timedelta(seconds=1), {"participant": written}, known={"participant": known})
-<<<<<<< HEAD
         save(connection, change)
-=======
-        assert save(connection, change) == [RowChange("participant", key_of("participant", after), Operation.UPSERT)]
->>>>>>> p18
         found = read(connection, BY_CONNECTION, ("a", "u", "1"), ("a", "u", "2"))
     assert sorted(found, key=lambda row: row.connection_id) == [after, others]
     moments = select(database, "SELECT updated_at FROM participant ORDER BY connection_id")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect
 
-OLDEST_REVISION = "0016"
+OLDEST_REVISION = "0017"
 """Versions that need an earlier one cannot work on the tables of this version: a release that takes something out of
 them raises it to the revision of the first version that no longer reads or writes it."""
 

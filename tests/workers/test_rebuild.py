@@ -377,6 +377,8 @@ def test_a_database_that_version_0_1_0_filled_gains_what_is_new_and_loses_nothin
         assert len(after[name]) == len(rows)
         for row, again in zip(rows, after[name], strict=True):
             known = {column for column, value in row.items() if value is not None} - {"stamps", "updated_at"}
+            if row.get("role") == "attendee":  # that version forgot who had been co-host for a while
+                known -= {"role"}
             assert {column: again[column] for column in known} == {column: row[column] for column in known}
     assert rebuild(database, check_only=True).examples == []
     database.close()

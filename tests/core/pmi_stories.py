@@ -9,6 +9,7 @@ from tests.stories import ACCOUNT, WEEK_MINUTES, Json, Story, ms, zoom
 PMI = 5551234567
 FIRST, SECOND = 60.0, 60.0 + WEEK_MINUTES
 SINGLE = Story("meeting", 2, 93333333333)
+SMALLER = Story("meeting", 2, 1111111111)
 OTHER = Story("meeting", 2, 94444444444)
 WEEKLY = Story("meeting", 8, 95555555551)
 ROOM = Story("meeting", 4, PMI)  # what the events of its instances name: the number, the type and the topic of the room
@@ -100,6 +101,12 @@ STORIES: dict[str, list[Json]] = {
         ROOM.person(FIRST + 601, "joined", "1", FIRST, "X", email="ann@example.com"),
         SINGLE.registration(5, "created", "ann", status="approved"),
         said("X", SINGLE.meeting_id, "single", 900),
+    ],
+    "pmi_greater_than_the_number_of_its_meeting": [
+        scheduled(SMALLER),
+        *ran("X", FIRST, FIRST + 55),
+        ROOM.person(FIRST + 1, "joined", "1", FIRST, "X"),
+        put_off(SMALLER, 5, FIRST, FIRST + 10),
     ],
     "pmi_deleted": [scheduled(SINGLE), SINGLE.deleted(40), ROOM.started(FIRST, "X"), ROOM_AS_2.ended(90, FIRST, "X")],
     "pmi_of_another_host": [

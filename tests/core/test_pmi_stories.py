@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import DATABASES
-from tests.core.pmi_stories import OTHER, PMI, SINGLE, STORIES, WEEKLY
+from tests.core.pmi_stories import OTHER, PMI, SINGLE, SMALLER, STORIES, WEEKLY
 from tests.played_stories import ORDERS, Played, module_database, played
 
 Link = tuple[int, int | None, str | None, str]  # its meeting, the number its events name where another, date, state
@@ -29,6 +29,7 @@ LINKS: dict[str, dict[str, Link]] = {
     },
     "pmi_an_operator_says_which": {"X": (PMI, None, "X", "confirmed")},
     "pmi_an_operator_says_another_meetings": {"X": (WHEN, PMI, "single", "confirmed")},
+    "pmi_greater_than_the_number_of_its_meeting": {"X": (SMALLER.meeting_id, PMI, "single", "inferred")},
     "pmi_deleted": {"X": (PMI, None, "X", "confirmed")},
     "pmi_of_another_host": {"X": (PMI, None, "X", "confirmed")},
     "pmi_two_meetings_due": {"X": (PMI, None, None, "ambiguous")},

@@ -14,6 +14,7 @@ from schema.addresses import instance_url, occurrence_url
 from schema.store.audit import Record
 from schema.store.database import Database
 from tests.conftest import settings_for
+from tests.core import pmi_stories
 from tests.inbox_to_tables import select, take
 from tests.page_client import Site, open_site
 from tests.stories import ACCOUNT, WEEK_MINUTES, Json, Story, at, ms
@@ -73,6 +74,18 @@ def test_what_was_said_before_zoom_stated_it_is_counted_once(site: Site, monkeyp
     assert 'joinlog_links_stated_wrong{state="inferred"} 1.0' in metrics
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{site.database.url.database}")
     assert CliRunner().invoke(main, ["links", "--accuracy"]).output == f"inferred: {words}.\n"
+
+
+def test_a_page_says_under_which_number_it_ran_and_gives_it_to_another_meeting(site: Site) -> None:
+    take(site.database, pmi_stories.scheduled(pmi_stories.SINGLE), *pmi_stories.ran("X", FIRST + 300, FIRST + 330))
+    visitor, url = site.visitor(), instance_url(ACCOUNT, "X")
+    choice = f"{pmi_stories.SINGLE.meeting_id}:single"
+    assert visitor.post(f"{url}/link", {"occurrence": choice, "because": "it began late"}).status_code == 303
+    take(site.database)
+    assert f"personal meeting id {pmi_stories.PMI}" in visitor.get(url).text
+    assert select(site.database, "SELECT meeting_id, occurrence_id FROM instance") == [
+        {"meeting_id": pmi_stories.SINGLE.meeting_id, "occurrence_id": "single"}
+    ]
 
 
 def test_an_operators_word_is_counted_by_itself(site: Site) -> None:

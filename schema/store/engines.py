@@ -23,6 +23,10 @@ LOCK_SECONDS_MAX = 1.0
 SILENT_SECONDS_MAX = 20.0
 """A worker that says nothing for so long in the middle of a transaction was cut off or stopped: the server ends it, so
 that others get at its meetings. The network alone would take hours to notice."""
+SILENT_READER_SECONDS_MAX = 60.0
+"""The same for a web process: longer than a slow reader of an export may take, and shorter than Zoom's five minutes,
+after which it sends again what was in a group that was never committed."""
+
 _DEAD_PEER = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 """A server whose host lost its power says nothing: it is given up after some 10 s. Linux would wait for 15 minutes."""
 
@@ -43,6 +47,7 @@ def open_postgres(url: URL, durable: bool, statement_seconds: float | None) -> E
         settings["idle_in_transaction_session_timeout"] = str(int(SILENT_SECONDS_MAX * 1000))
     if statement_seconds is not None:
         settings["statement_timeout"] = str(int(statement_seconds * 1000))
+        settings["idle_in_transaction_session_timeout"] = str(int(SILENT_READER_SECONDS_MAX * 1000))
         settings["lock_timeout"] = str(int(min(statement_seconds, LOCK_SECONDS_MAX) * 1000))
     connect_args: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS_MAX,

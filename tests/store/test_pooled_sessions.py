@@ -46,6 +46,7 @@ def test_each_transaction_has_the_settings_of_its_own_process(pooled_url: str) -
         assert setting(worker, "synchronous_commit") == "off"
         assert setting(intake, "synchronous_commit") == "on"
         assert setting(worker, "idle_in_transaction_session_timeout") == "20s"
+        assert setting(intake, "idle_in_transaction_session_timeout") == "1min"
         assert setting(worker, "statement_timeout") == "0"
         assert setting(intake, "statement_timeout") == "2500ms"
         assert setting(intake, "TimeZone") == setting(worker, "TimeZone") == "UTC"

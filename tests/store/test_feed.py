@@ -228,6 +228,9 @@ def test_retention_takes_a_beginning_and_never_a_middle(database: Database) -> N
             number_changes(connection, [RowChange("meeting", ("A", days), Operation.DELETE)], at + timedelta(days=days))
     assert remove_changes(database, 30, at + timedelta(days=60)) == 1
     assert [row["seq"] for row in select(database, "SELECT seq FROM change ORDER BY seq")] == [2, 3, 4]
+    with pytest.raises(FeedGone):  # what comes first is not what comes next
+        read_feed(database, 0)
+    assert [change.seq for change in read_feed(database, 1).changes] == [2, 3, 4]
 
 
 def test_a_reader_ahead_of_the_feed_is_told_so(database: Database) -> None:

@@ -21,8 +21,13 @@ from webhook.tokens import Role
 
 AXE = (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js").read_text()
 ONLY_COLOURS = ", runOnly: ['color-contrast', 'link-in-text-block']"  # all that differs in the dark
-STICKS_OUT = """[...document.querySelectorAll('main *')].filter(one => !one.closest('.scroll, .unseen, svg')
-  && one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 120))"""
+STICKS_OUT = """(() => {
+  const inside = one => one.getBoundingClientRect().right <= innerWidth + 1
+  const cuts = one => getComputedStyle(one).overflowX === 'hidden' && inside(one)
+  const isCut = one => !one.matches('main') && (cuts(one.parentElement) || isCut(one.parentElement))
+  return [...document.querySelectorAll('main *')].filter(one => !one.closest('.scroll, .unseen, svg') && !inside(one)
+    && !isCut(one)).map(one => one.outerHTML.slice(0, 120))
+})()"""  # what a cell cuts off with an ellipsis does not stick out
 SCROLLS = """[...document.querySelectorAll('main .scroll')].filter(one => one.scrollWidth > one.clientWidth + 1)
   .map(one => one.outerHTML.slice(0, 120))"""
 STORY = Story(meeting_id=82_000_000_001)

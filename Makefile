@@ -21,7 +21,7 @@ matrix: $(READY) ## every test on every Python of 3.11 to 3.14 that is found her
 	@PYTHON="$(PYTHON)" GOAL=matrix sh bootstrap.sh matrix
 SECONDS ?= 120
 faults: $(READY) ## kills, stops and fills everything at random for SECONDS, then proves that nothing was lost; SEED repeats one
-	$(BIN)/python -m tests.faults.campaign --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(DATABASE),--database $(DATABASE))
+	$(BIN)/python -m tests.faults.campaign --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(DATABASE),--database $(DATABASE)) $(if $(RATE),--rate $(RATE))
 
 cluster: $(READY) ## an installation over seven hosts (network namespaces; root, haproxy, pgbouncer), harmed under load
 	$(BIN)/python -m tests.cluster $(if $(SEED),--seed $(SEED)) $(if $(PER_SECOND),--per-second $(PER_SECOND)) $(if $(ONLY),--only "$(ONLY)")

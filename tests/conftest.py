@@ -156,6 +156,22 @@ class PostgresServer:
         self._server.ensure_postgres_running()
         self._admin = psycopg.connect(self._server.get_uri(), autocommit=True)
 
+    def crash(self) -> None:
+        """kill -9 of one of its processes: Postgres ends all others, forgets what it had not written, and recovers."""
+        from tests.processes import descendants  # only now: it takes things from here
+
+        self._admin.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(max(descendants(self._postmaster())), signal.SIGKILL)
+        wait_until(self._is_back, "Postgres to recover")
+
+    def _is_back(self) -> bool:
+        try:
+            self._admin = psycopg.connect(self._server.get_uri(), autocommit=True)
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def pause(self) -> None:
         """Let it stand still, with all its processes: connections stay open, and nobody answers."""
         self._signal(signal.SIGSTOP)
@@ -164,10 +180,13 @@ class PostgresServer:
         """Let it go on."""
         self._signal(signal.SIGCONT)
 
+    def _postmaster(self) -> int:
+        return int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+
     def _signal(self, number: signal.Signals) -> None:
         from tests.processes import descendants  # only now: it takes things from here
 
-        postmaster = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        postmaster = self._postmaster()
         for pid in (postmaster, *descendants(postmaster)):
             with contextlib.suppress(ProcessLookupError):  # a connection's process that has just ended
                 os.kill(pid, number)

@@ -5,7 +5,8 @@
 It prints its seed and every step. It ends when the seconds are over, or after so many kills per database if that is
 sooner. Then everything runs undisturbed, and it has to hold that: everything delivered was taken in the end; nothing is
 pending; each event is in the inbox once; those that are valid are done and the others dead; the tables are what a drain
-without faults makes of the same events, and what a rebuild makes of the inbox; every process ends when asked to.
+without faults makes of the same events, and what a rebuild makes of the inbox; a consumer of the feed, killed like the
+others, has the same tables, and missed, doubled and swapped nothing on the way; every process ends when asked to.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ import structlog
 
 from schema.migrate import migrate
 from schema.store.database import Database
+from schema.store.feed import read_head
 from schema.zoom.envelope import read_envelope
 from tests.conftest import PostgresServer, RedisServer
 from tests.faults import campaign_faults as faults
+from tests.faults.campaign_consumer import reached, what_is_wrong
 from tests.faults.campaign_load import Load
 from tests.faults.test_crash_points import tables
 from tests.inbox_to_tables import drain, keep_events, select
@@ -37,7 +40,7 @@ from tests.waiting import wait_until
 from workers.rebuild import rebuild
 
 DISK = "1g"
-PER_SECOND = 60.0
+PER_SECOND = 60.0  # unless --rate says otherwise
 KILL_SHARE = 0.75
 PAUSE_SECONDS = (0.05, 1.0)
 LIVENESS_SECONDS_MAX = 180.0
@@ -51,18 +54,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
     parser.add_argument("--database", choices=("sqlite", "postgres", "both"), default="both")
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=PER_SECOND, help="events a second")
     asked = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     kinds = ("sqlite", "postgres") if asked.database == "both" else (asked.database,)
     print(f"seed {asked.seed}: repeat with SEED={asked.seed}", flush=True)
     wrong = []
     for kind in kinds:
-        wrong += campaign(kind, Random(f"{asked.seed}/{kind}"), asked.seconds / len(kinds), asked.kills)
+        wrong += campaign(kind, Random(f"{asked.seed}/{kind}"), asked.seconds / len(kinds), asked.kills, asked.rate)
     print("\n".join(wrong) or "everything holds", flush=True)
     sys.exit(1 if wrong else 0)
 
 
-def campaign(kind: str, random: Random, seconds: float, kills: int) -> list[str]:
+def campaign(kind: str, random: Random, seconds: float, kills: int, rate: float) -> list[str]:
     """One database; returns what does not hold."""
     begun = time.monotonic()
     made: Counter[str] = Counter()
@@ -74,7 +78,7 @@ def campaign(kind: str, random: Random, seconds: float, kills: int) -> list[str]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="joinlog-faults-")))
         print(f"{kind}: logs in {folder}", flush=True)
-        stage = _set_up(kind, folder, random, say, stack)
+        stage = _set_up(kind, folder, random, say, stack, rate)
         stage.load.start()
         while time.monotonic() - begun < seconds and not 0 < kills <= made["kill"]:
             fault = faults.kill if random.random() < KILL_SHARE else random.choice(faults.faults_of(stage))
@@ -84,7 +88,7 @@ def campaign(kind: str, random: Random, seconds: float, kills: int) -> list[str]
         return _prove(stage, kind, made, begun)
 
 
-def _set_up(kind: str, folder: Path, random: Random, say: faults.Say, stack: ExitStack) -> faults.Stage:
+def _set_up(kind: str, folder: Path, random: Random, say: faults.Say, stack: ExitStack, rate: float) -> faults.Stage:
     redis = RedisServer(folder)
     stack.callback(redis.stop)
     disk = stack.enter_context(_small_disk(folder / "disk"))
@@ -99,7 +103,7 @@ def _set_up(kind: str, folder: Path, random: Random, say: faults.Say, stack: Exi
     database.close()
     kept = faults.Kept(place, url, redis.url)
     kept.start()
-    load = Load(kept.url, random, PER_SECOND)
+    load = Load(kept.url, random, rate)
     return faults.Stage(random, kept, load, url, redis, postgres, disk, say)
 
 
@@ -126,6 +130,10 @@ def _prove(stage: faults.Stage, kind: str, made: Counter[str], begun: float) -> 
             wait_until(lambda: _states(database)["pending"] == 0, "0 pending", timeout_seconds=LIVENESS_SECONDS_MAX)
         except AssertionError as error:
             wrong.append(f"{kind}: {error}")
+        try:
+            wait_until(lambda: _is_followed(stage, database), "the consumer", timeout_seconds=LIVENESS_SECONDS_MAX)
+        except AssertionError as error:
+            wrong.append(f"{kind}: {error}")
         late = stage.kept.stop()
         wrong += [f"{kind}: {name} did not end within 30 s of SIGTERM" for name in late]
         taken = {
@@ -134,6 +142,7 @@ def _prove(stage: faults.Stage, kind: str, made: Counter[str], begun: float) -> 
         states = _states(database)
         wrong += look_at_inbox(database, kind, {key: valid for key, (_, valid) in taken.items()})
         wrong += look_at_tables(database, kind, [event for event, _ in taken.values()])
+        wrong += [f"{kind}: {says}" for says in what_is_wrong(stage.kept.copy, database)]
     finally:
         database.close()
     ended = Counter(stage.kept.ended)
@@ -149,6 +158,11 @@ def _prove(stage: faults.Stage, kind: str, made: Counter[str], begun: float) -> 
         flush=True,
     )
     return wrong
+
+
+def _is_followed(stage: faults.Stage, database: Database) -> bool:
+    with database.read() as connection:
+        return reached(stage.kept.copy) == read_head(connection)
 
 
 def _states(database: Database) -> Counter[str]:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -22,11 +23,15 @@ from schema.signals import dies_with
 from schema.store.database import Database
 from tests.conftest import SIGNING_KEY, PostgresServer, RedisServer, free_port
 from tests.faults.campaign_load import Load
+from tests.page_client import TOKENS
 from tests.processes import NO_TLS, descendants, environment, is_alive
 from tests.signed_requests import SECRET
 from tests.waiting import wait_until
+from webhook.tokens import Role, new_pass
 
-PROCESSES = ("web", "worker", "worker-2", "clock")
+ROOT = Path(__file__).parents[2]
+
+PROCESSES = ("web", "worker", "worker-2", "clock", "consumer")
 KEEPING_SECONDS = 0.05
 START_SECONDS_MAX = 60.0
 
@@ -42,6 +47,7 @@ class Kept:
             DATABASE_URL=database_url, REDIS_URL=redis_url, ZOOM_WEBHOOK_SECRET_TOKEN=SECRET, SECRET_KEY=SIGNING_KEY,
             PORT=str(self.port), DRAIN_BATCH_EVENTS="23", CLOCK_SECONDS="5", LOG_FORMAT="json",
         )  # fmt: skip
+        self.copy = folder.parent / "copy.db"  # of whoever follows the change feed
         self.ended: list[str] = []  # by itself, or because of a signal of ours
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._guard = threading.Lock()
@@ -115,8 +121,12 @@ class Kept:
                     self._running[name] = self._start(name)
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-P", "-m", "joinlog", name.partition("-")[0]]
+        if name == "consumer":
+            token = TOKENS.sign_link(new_pass(Role.READER, timedelta(days=1), datetime.now(UTC)))
+            command = [sys.executable, "-m", "tests.faults.campaign_consumer", self.url, token, str(self.copy)]
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "joinlog", name.partition("-")[0]], cwd=self.folder, env=self.environment,
+            command, cwd=ROOT if name == "consumer" else self.folder, env=self.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             preexec_fn=dies_with(os.getpid(), signal.SIGKILL),
         )  # fmt: skip
@@ -184,6 +194,13 @@ def hang_redis(stage: Stage) -> None:
     _during(stage, "Redis hangs", 8.0, stage.redis.pause, stage.redis.resume)
 
 
+def crash_postgres(stage: Stage) -> None:
+    """kill -9 in Postgres: commits that were not written yet are gone."""
+    assert stage.postgres is not None
+    stage.say("Postgres crashes")
+    stage.postgres.crash()
+
+
 def restart_postgres(stage: Stage) -> None:
     """Postgres is stopped and started again."""
     assert stage.postgres is not None
@@ -242,7 +259,7 @@ def faults_of(stage: Stage) -> list[Callable[[Stage], None]]:
         close_log,
     ]
     if stage.postgres is not None:
-        found += [restart_postgres, hang_postgres]
+        found += [restart_postgres, crash_postgres, crash_postgres, hang_postgres]
     if stage.disk is not None:
         found += [fill_disk]
     return found

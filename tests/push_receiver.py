@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from standardwebhooks import Webhook
+
+from tests.loopback_server import LoopbackServer, QuietHandler
 
 PUSH_SECRET = "whsec_" + "c2VjcmV0LW9mLXRlc3RzLTI0LWJ5dGVzLW9yLW1vcmU="
 
@@ -43,26 +43,18 @@ class PushReceiver:
         self.answer: Callable[[Pushed], int] = lambda _pushed: 204
         self.more_headers: dict[str, str] = {}
         self.sent = b""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/told"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
+        self.server = LoopbackServer(self._handler())
+        self.url = f"http://{self.server.place}/told"
 
     @property
     def types(self) -> list[str]:
         """Of what it took, in order."""
         return [pushed.type for pushed in self.taken]
 
-    def close(self) -> None:
-        """Take no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[QuietHandler]:
         receiver = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
@@ -81,9 +73,6 @@ class PushReceiver:
                 self.end_headers()
                 self.wfile.write(receiver.sent)
 
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
         return Handler
 
 
@@ -91,7 +80,5 @@ class PushReceiver:
 def pushed_to() -> Iterator[PushReceiver]:
     """A receiver for the length of a test."""
     receiver = PushReceiver()
-    try:
+    with closing(receiver.server):
         yield receiver
-    finally:
-        receiver.close()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing, contextmanager
 from typing import Any
+
+from tests.loopback_server import LoopbackServer, QuietHandler
 
 
 class Receiver:
@@ -16,35 +16,24 @@ class Receiver:
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.status = 200
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"json://127.0.0.1:{self._server.server_address[1]}/told"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
+        self.server = LoopbackServer(self._handler())
+        self.url = f"json://{self.server.place}/told"
 
     @property
     def titles(self) -> list[str]:
         """Their titles, in the order in which they came."""
         return [message["title"] for message in self.messages]
 
-    def close(self) -> None:
-        """Take no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[QuietHandler]:
         receiver = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 if receiver.status == 200:
                     receiver.messages.append(body)
                 self.send_response(receiver.status)
                 self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
 
         return Handler
 
@@ -53,7 +42,5 @@ class Receiver:
 def receiving() -> Iterator[Receiver]:
     """A receiver for the length of a test."""
     receiver = Receiver()
-    try:
+    with closing(receiver.server):
         yield receiver
-    finally:
-        receiver.close()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from tests.cluster.hosts import Host
 from tests.cluster.installation import Installation
+from tests.later_version import LATER_TABLES
 from tests.waiting import wait_until
 
 GONE_SECONDS = 10.0
@@ -15,21 +16,11 @@ START_SECONDS_MAX = 60.0
 
 Say = Callable[[str], None]
 
-LATER_TABLES = (
-    "ALTER TABLE instance ADD COLUMN of_the_next_version TEXT",
-    "ALTER TABLE participant ADD COLUMN of_the_next_version TEXT",
-    "CREATE TABLE of_the_next_version (account_id TEXT PRIMARY KEY)",
-    "UPDATE alembic_version SET version_num = '9998'",
-)
-
 
 def web_host_killed(there: Installation, say: Say) -> None:
     """One of two web hosts loses its power, and comes back."""
     host = there.webs[0]
-    host.kill()
-    say(f"{host.name} has no power for {GONE_SECONDS:g} s")
-    time.sleep(GONE_SECONDS)
-    host.plug_cable()
+    _lose_power(host, say)
     there.start_web(host)
     _await_web(there, host)
 
@@ -38,29 +29,20 @@ def worker_host_killed(there: Installation, say: Say) -> None:
     """One of two worker hosts loses its power in the middle of a batch, and comes back."""
     host = there.workers[0]
     wait_until(lambda: "batch_drained" in (host.folder / "worker.log").read_text(), "it drains", timeout_seconds=60)
-    host.kill()
-    say(f"{host.name} has no power for {GONE_SECONDS:g} s")
-    time.sleep(GONE_SECONDS)
-    host.plug_cable()
+    _lose_power(host, say)
     there.start_worker(host)
 
 
 def worker_host_cut_off(there: Installation, say: Say) -> None:
     """A worker host is cut off for a minute in the middle of its work, and believes that it still holds its locks."""
     host = there.workers[1]
-    host.pull_cable()
-    say(f"{host.name} is cut off for {CUT_OFF_SECONDS:g} s")
-    time.sleep(CUT_OFF_SECONDS)
-    host.plug_cable()
+    _cut_off(host, CUT_OFF_SECONDS, say)
 
 
 def web_host_cut_off(there: Installation, say: Say) -> None:
     """A web host is cut off for a while: the balancer has to notice."""
     host = there.webs[1]
-    host.pull_cable()
-    say(f"{host.name} is cut off for {GONE_SECONDS:g} s")
-    time.sleep(GONE_SECONDS)
-    host.plug_cable()
+    _cut_off(host, GONE_SECONDS, say)
 
 
 def pooler_restarted(there: Installation, say: Say) -> None:
@@ -100,6 +82,20 @@ def primary_killed(there: Installation, say: Say) -> None:
     seconds = there.fail_over()
     say(f"the primary has no power; the standby took over {seconds:.1f} s later")
     time.sleep(GONE_SECONDS)
+
+
+def _lose_power(host: Host, say: Say) -> None:
+    host.kill()
+    say(f"{host.name} has no power for {GONE_SECONDS:g} s")
+    time.sleep(GONE_SECONDS)
+    host.plug_cable()
+
+
+def _cut_off(host: Host, seconds: float, say: Say) -> None:
+    host.pull_cable()
+    say(f"{host.name} is cut off for {seconds:g} s")
+    time.sleep(seconds)
+    host.plug_cable()
 
 
 def _await_web(there: Installation, host: Host) -> None:

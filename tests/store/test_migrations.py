@@ -20,6 +20,7 @@ from schema.store.database import Database
 from schema.tables import METADATA, OF_FEED, TABLES
 from schema.views import VIEWS
 from tests.inbox_to_tables import is_postgres, take
+from tests.later_version import LATER_REVISION, LATER_TABLES
 from tests.stories import Story
 from workers.rebuild import rebuild
 
@@ -84,9 +85,8 @@ def test_migrating_says_from_where_to_where_and_again_is_a_no_op(empty_database:
 def come_later(database: Database, oldest: str) -> None:
     """Have a version after this one migrate the database, and say which versions it leaves behind."""
     with database.write() as connection:
-        connection.exec_driver_sql("ALTER TABLE instance ADD COLUMN of_the_next_version TEXT")
-        connection.exec_driver_sql("CREATE TABLE of_the_next_version (account_id TEXT PRIMARY KEY)")
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9998'")
+        for statement in LATER_TABLES:
+            connection.exec_driver_sql(statement)
         connection.exec_driver_sql(f"UPDATE tables_version SET oldest_revision = '{oldest}'")
 
 
@@ -94,7 +94,7 @@ def test_this_version_goes_on_while_a_later_one_is_rolled_out(database: Database
     come_later(database, OLDEST_REVISION)
     with database.read() as connection:
         assert why_unsuitable(connection) is None
-    assert migrate(database) == ("9998", "9998")  # its own release command does no harm
+    assert migrate(database) == (LATER_REVISION, LATER_REVISION)  # its own release command does no harm
     w = Story()
     assert take(database, w.started(60, "run=="), w.person(61, "joined", "1", 60, "run==")).done == 2
     assert rebuild(database, check_only=True).rows_differing == 0

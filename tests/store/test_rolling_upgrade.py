@@ -6,18 +6,12 @@ from pathlib import Path
 
 from schema.store.database import Database
 from tests.inbox_to_tables import one
+from tests.later_version import LATER_TABLES
 from tests.processes import running
 from tests.signed_requests import SECRET
 from tests.stories import Story
 from tests.waiting import wait_until
 
-EXPANDING = (
-    "ALTER TABLE instance ADD COLUMN of_the_next_version TEXT",
-    "ALTER TABLE participant ADD COLUMN of_the_next_version TEXT",
-    "CREATE TABLE of_the_next_version (account_id TEXT PRIMARY KEY)",
-    "CREATE INDEX of_the_next_version_index ON inbox_event (event_ts)",
-    "UPDATE alembic_version SET version_num = '9998'",
-)
 w = Story()
 
 
@@ -34,7 +28,7 @@ def test_a_web_process_and_a_worker_go_on_through_a_migration_and_start_anew_aft
         assert web.post(w.person(60, "joined", "1", 60, "run==")) == 204
         wait_until(lambda: in_the_tables(database) == 1, "the first one is in the tables")
         with database.write() as connection:
-            for statement in EXPANDING:
+            for statement in LATER_TABLES:
                 connection.exec_driver_sql(statement)
         assert web.is_ready()
         assert web.post(w.person(61, "joined", "2", 60, "run==")) == 204
